@@ -1,0 +1,591 @@
+/**
+ * The store keeps tickets, runs, steps, attempts, leases, waits, effects and events.
+ *
+ * Rules for every implementation:
+ * - One method of `StoreWriter` is one state change: one transaction, with its events written beside it. It
+ *   happens whole or not at all, and survives a power cut once its promise has resolved.
+ * - A method that takes a `LeaseProof` changes nothing and throws `LeaseLostError` unless the run is `running`
+ *   under exactly that holder and epoch.
+ * - An illegal move of a status throws `IllegalTransitionError`; the database refuses it too.
+ * - Methods may be called concurrently from one process. Several processes share a PostgreSQL store, never a
+ *   SQLite file (a second `open` is refused).
+ * - A `StoreReader` cannot write. It may lag the writer by nothing: what a resolved write did is visible.
+ * - Instants are `ms` since the epoch by the store's own clock.
+ */
+import type { Effect, EffectKind } from '../domain/effect.ts'
+import type { EventType, SwarmEvent } from '../domain/event.ts'
+import type {
+  AttemptId,
+  EffectId,
+  HostId,
+  ProjectId,
+  PullRequestId,
+  RunId,
+  SandboxId,
+  StepInstanceId,
+  TicketId,
+  TokenId,
+  WaitId,
+  WorkflowId,
+} from '../domain/id.ts'
+import type { Json, JsonObject } from '../domain/json.ts'
+import type { Project } from '../domain/project.ts'
+import type { PullRequest, ReviewState } from '../domain/pull-request.ts'
+import type { Reason } from '../domain/reason.ts'
+import type {
+  AgentRecord,
+  Artifact,
+  Comment,
+  Host,
+  SandboxEntry,
+  Scope,
+  Token,
+  Usage,
+  WorkflowRecord,
+} from '../domain/records.ts'
+import type { LeaseProof, Run, RunPins } from '../domain/run.ts'
+import type { PullRequestStatus, RunStatus, TicketStatus } from '../domain/status.ts'
+import type { Attempt, AttemptPhase, Signal, StepInstance, Wait, WaitKind } from '../domain/step.ts'
+import type { Ticket } from '../domain/ticket.ts'
+
+export type Store = {
+  readonly read: StoreReader
+  readonly write: StoreWriter
+  /**
+   * Calls back after each commit with its events, in order, in this process. The listener must not throw and
+   * must not wait. Returns the function that ends the subscription.
+   */
+  subscribe(listener: (events: readonly SwarmEvent[]) => void): () => void
+  /** The store's clock */
+  now(): number
+  /** Copies the whole store, online and consistent, to a file or folder that does not exist yet. */
+  backup(path: string): Promise<void>
+  /** Waits for writes in flight, then gives everything back. May be called twice. */
+  close(): Promise<void>
+}
+
+// ---------------------------------------------------------------- projects
+
+export type CreateProjectInput = {
+  readonly key: string
+  readonly name: string
+  readonly repositoryUrl?: string | null
+  readonly forge?: string
+  readonly defaultBranch?: string
+  readonly defaultWorkflow?: string | null
+  readonly settings?: JsonObject
+  readonly actor: string
+}
+
+export type UpdateProjectInput = {
+  readonly projectId: ProjectId
+  /** Refused with `VersionConflictError` when the row has moved on */
+  readonly expectedVersion?: number
+  readonly changes: Partial<
+    Pick<Project, 'name' | 'repositoryUrl' | 'forge' | 'defaultBranch' | 'defaultWorkflow' | 'settings'>
+  >
+  readonly actor: string
+}
+
+// ---------------------------------------------------------------- tickets
+
+export type CreateTicketInput = {
+  readonly projectId: ProjectId
+  readonly title: string
+  readonly body?: string
+  readonly type?: string
+  readonly labels?: readonly string[]
+  readonly priority?: number
+  readonly workflow?: string | null
+  readonly agent?: string | null
+  readonly inputs?: JsonObject
+  readonly dependsOn?: readonly TicketId[]
+  readonly notBefore?: number
+  /** `draft` is not claimed until it is updated to `pending` */
+  readonly isDraft?: boolean
+  readonly actor: string
+}
+
+export type UpdateTicketInput = {
+  readonly ticketId: TicketId
+  readonly expectedVersion?: number
+  readonly changes: Partial<
+    Pick<
+      Ticket,
+      'title' | 'body' | 'type' | 'labels' | 'priority' | 'workflow' | 'agent' | 'inputs' | 'notBefore'
+    >
+  > & {
+    /** Replaces all dependencies; refused while the ticket runs */
+    readonly dependsOn?: readonly TicketId[]
+    /** `pending` makes a draft claimable (`blocked` while a dependency is open); `draft` takes it back */
+    readonly status?: 'pending' | 'draft'
+  }
+  readonly actor: string
+}
+
+// ---------------------------------------------------------------- claims and leases
+
+export type ClaimInput = {
+  readonly holder: string
+  readonly leaseTtlMs: number
+}
+
+/** What a coordinator holds after a claim. */
+export type Claim = {
+  /** `new`: a pending ticket was claimed and its run begins; `resumed`: a queued run goes on */
+  readonly kind: 'new' | 'resumed'
+  readonly run: Run
+  readonly ticket: Ticket
+}
+
+export type ClaimTicketInput = ClaimInput & {
+  /** Exactly this ticket; else the best pending one that fits the filters */
+  readonly ticketId?: TicketId
+  readonly projectId?: ProjectId
+  readonly labels?: readonly string[]
+  readonly types?: readonly string[]
+}
+
+export type LeaseRenewal = {
+  /** Leases that are not ours any more; their sandboxes must be stopped */
+  readonly lost: readonly RunId[]
+  /** Runs whose cancelation was asked for */
+  readonly cancelRequested: readonly RunId[]
+}
+
+// ---------------------------------------------------------------- runs and steps
+
+export type TranslateRunInput = LeaseProof & {
+  readonly workflowId: WorkflowId
+  readonly workflow: string
+  readonly inputs: JsonObject
+  readonly pins: RunPins
+}
+
+export type NewStepInstance = Pick<StepInstance, 'stepId' | 'index' | 'key' | 'kind' | 'item'>
+
+export type RunOutcome =
+  | {
+      readonly status: 'succeeded'
+      readonly outputs: JsonObject
+      /** `review`: the ticket waits for its pull request; it is `done` at once when that is merged already */
+      readonly ticket: 'done' | 'review'
+    }
+  | {
+      readonly status: 'failed'
+      readonly reason: Reason
+      readonly detail: string
+      readonly outputs?: JsonObject
+      /** `requeue`: a further run, not before that instant; `dead`: every retry used up; `fail`: no retry applies */
+      readonly ticket:
+        | { readonly kind: 'requeue'; readonly notBefore: number }
+        | { readonly kind: 'fail' }
+        | { readonly kind: 'dead' }
+    }
+  | { readonly status: 'canceled'; readonly reason: Reason; readonly detail: string }
+
+export type FailedAttempt = LeaseProof & {
+  readonly attemptId: AttemptId
+  readonly status: 'failed' | 'lost' | 'canceled'
+  readonly reason: Reason
+  readonly detail: string
+  readonly exitCode?: number | null
+  readonly outputs?: JsonObject
+  readonly resultCommit?: string | null
+  /** Set: the instance is `pending` again and not tried before this instant. Absent: the instance ends */
+  readonly retryAt?: number
+}
+
+export type NewArtifact = Pick<Artifact, 'name' | 'path' | 'byteCount' | 'sha256'>
+
+export type OpenWaitInput = LeaseProof & {
+  readonly stepInstanceId: StepInstanceId
+  readonly subject: string
+  readonly deadlineAt?: number | null
+} & (
+    | { readonly kind: Exclude<WaitKind, 'effect' | 'run'> }
+    /** The effect is enqueued in the same transaction; its end resolves the wait */
+    | { readonly kind: 'effect'; readonly effect: NewEffect }
+    /** A child run of the same ticket is queued in the same transaction; its end resolves the wait */
+    | { readonly kind: 'run'; readonly child: NewChildRun }
+  )
+
+export type NewChildRun = {
+  readonly workflowId: WorkflowId
+  readonly workflow: string
+  readonly inputs: JsonObject
+  readonly pins: RunPins
+}
+
+/** How a wait ends: the instance succeeds with outputs, fails with a reason. */
+export type WaitResolution =
+  | { readonly kind: 'succeeded'; readonly outputs: JsonObject }
+  | {
+      readonly kind: 'failed'
+      readonly reason: Reason
+      readonly detail: string
+      readonly outputs?: JsonObject
+    }
+
+// ---------------------------------------------------------------- effects and pull requests
+
+export type NewEffect = {
+  /** A second enqueue with the same key gives back the first */
+  readonly key: string
+  readonly kind: EffectKind
+  readonly payload: JsonObject
+}
+
+export type UpsertPullRequestInput = Pick<
+  PullRequest,
+  | 'projectId'
+  | 'ticketId'
+  | 'runId'
+  | 'forge'
+  | 'title'
+  | 'body'
+  | 'branch'
+  | 'baseBranch'
+  | 'headCommit'
+  | 'baseCommit'
+  | 'diff'
+  | 'isDiffTruncated'
+  | 'additionCount'
+  | 'deletionCount'
+  | 'changedFiles'
+  | 'url'
+> & {
+  /** The forge's number; absent: the next one of this project is given */
+  readonly number?: number
+}
+
+/** What an effect's success changes, in the transaction that records it. */
+export type EffectOutcome =
+  | { readonly kind: 'plain'; readonly result: JsonObject }
+  | {
+      readonly kind: 'pull_request'
+      readonly pullRequest: UpsertPullRequestInput
+      readonly result: JsonObject
+    }
+  | {
+      readonly kind: 'merged'
+      readonly pullRequestId: PullRequestId
+      readonly mergeCommit: string
+      readonly result: JsonObject
+    }
+  | { readonly kind: 'closed'; readonly pullRequestId: PullRequestId; readonly result: JsonObject }
+  /** The forge said no for good (a conflict): recorded, shown, the ticket stays in review */
+  | {
+      readonly kind: 'merge_refused'
+      readonly pullRequestId: PullRequestId
+      readonly reason: Reason
+      readonly detail: string
+      readonly result: JsonObject
+    }
+
+// ---------------------------------------------------------------- writer
+
+export type StoreWriter = {
+  createProject(input: CreateProjectInput): Promise<Project>
+  updateProject(input: UpdateProjectInput): Promise<Project>
+
+  /**
+   * Gives the ticket the next number of its project. `blocked` while a dependency is open. A dependency that
+   * would close a cycle throws `DependencyCycleError`; one already failed or canceled flags the new ticket.
+   */
+  createTicket(input: CreateTicketInput): Promise<Ticket>
+  updateTicket(input: UpdateTicketInput): Promise<Ticket>
+  /**
+   * Ends the ticket and its run. A run that a coordinator drives is only asked to end (`cancelRequestedAt`);
+   * one that nobody holds, and one held by an outside agent, ends here, with its instances and waits.
+   * Dependents are flagged. A terminal ticket is left as it is and given back.
+   */
+  cancelTicket(input: { ticketId: TicketId; actor: string; detail?: string }): Promise<Ticket>
+  /** A person's requeue: failed or canceled → pending (or blocked); counts of runs begin anew. */
+  retryTicket(input: { ticketId: TicketId; actor: string }): Promise<Ticket>
+  addComment(input: { ticketId: TicketId; author: string; body: string }): Promise<Comment>
+
+  /**
+   * The best claimable work for a coordinator, in one conditional update: pending tickets and queued runs whose
+   * `notBefore` has passed, by priority, then age of the ticket, then key. A ticket becomes `running` and gets
+   * its run; the epoch grows by one. Nothing to do: `undefined`.
+   */
+  claimNext(input: ClaimInput): Promise<Claim | undefined>
+  /**
+   * For an outside agent: the run has the workflow `external`. A named ticket that is not claimable throws
+   * `NotClaimableError` with its status.
+   */
+  claimTicket(input: ClaimTicketInput): Promise<Claim | undefined>
+  /** Renews every named lease that is still ours, in one transaction, without events. */
+  renewLeases(input: {
+    holder: string
+    leaseTtlMs: number
+    runs: readonly { runId: RunId; epoch: number }[]
+  }): Promise<LeaseRenewal>
+  /**
+   * Gives a run back to the queue: `running` → `queued`, not before `notBefore`. A run of an outside agent ends
+   * as `canceled` instead and its ticket is `pending` again.
+   */
+  releaseRun(input: LeaseProof & { notBefore?: number; detail?: string }): Promise<void>
+  /**
+   * Returns runs whose lease has passed: a coordinator's run is `queued` again, an outside agent's run is
+   * `failed` with `lease_expired` and its ticket requeued at `retryAt` or, when `runCountMax` is reached, dead.
+   */
+  expireLeases(input: { runCountMax: number; retryDelayMs: number }): Promise<readonly RunId[]>
+  /** Queues at once every run held by these holders, known to be dead. */
+  takeOverRuns(input: { holders: readonly string[] }): Promise<readonly RunId[]>
+
+  translateRun(input: TranslateRunInput): Promise<Run>
+  /** A milestone of the run: an event, nothing else. */
+  recordProgress(input: LeaseProof & { data: JsonObject; type?: EventType }): Promise<void>
+  /**
+   * `running` → `waiting`, the lease is given up, the ticket is `waiting` with the waits' reason. Only while an
+   * open wait exists; otherwise nothing changes and the answer is `false` (something resolved meanwhile: plan again).
+   */
+  parkRun(input: LeaseProof): Promise<boolean>
+  /** Ends the run and moves its ticket, unblocks or flags dependents, revokes the run's tokens, resolves a waiting parent. */
+  finishRun(input: LeaseProof & { outcome: RunOutcome }): Promise<{ run: Run; ticket: Ticket }>
+  requestRunCancel(input: { runId: RunId; actor: string }): Promise<Run>
+
+  /** Idempotent by (run, step, index): an instance that exists is left as it is. */
+  createStepInstances(
+    input: LeaseProof & { instances: readonly NewStepInstance[] },
+  ): Promise<readonly StepInstance[]>
+  /** The only place where attempts are counted. The instance must be `pending`. */
+  startAttempt(
+    input: LeaseProof & { stepInstanceId: StepInstanceId; inputs: JsonObject; baseCommit?: string | null },
+  ): Promise<Attempt>
+  /** Records what the next process needs to re-attach. */
+  advanceAttempt(
+    input: LeaseProof & {
+      attemptId: AttemptId
+      phase: AttemptPhase
+      handle: JsonObject
+      sandboxId?: SandboxId | null
+    },
+  ): Promise<void>
+  /** Outputs, artifacts, statuses of attempt and instance, events: all in one. */
+  succeedAttempt(
+    input: LeaseProof & {
+      attemptId: AttemptId
+      outputs: JsonObject
+      exitCode?: number | null
+      resultCommit?: string | null
+      artifacts?: readonly NewArtifact[]
+      usage?: readonly Omit<Usage, 'runId' | 'stepInstanceId' | 'attempt' | 'createdAt'>[]
+    },
+  ): Promise<void>
+  failAttempt(input: FailedAttempt): Promise<void>
+  /** Ends an instance that has no live attempt. */
+  endStepInstance(
+    input: LeaseProof & {
+      stepInstanceId: StepInstanceId
+      status: 'succeeded' | 'failed' | 'skipped' | 'canceled'
+      reason?: Reason
+      detail?: string
+      outputs?: JsonObject
+    },
+  ): Promise<void>
+  /** The instance becomes `waiting`. A buffered signal of that name resolves a `signal` wait at once. */
+  openWait(input: OpenWaitInput): Promise<Wait>
+  /**
+   * Ends the wait and its instance; a parked run is `queued` again and its ticket `running`. Not bound to a lease:
+   * people, timers and effects call it. A wait that is resolved already throws `ConflictError`.
+   */
+  resolveWait(input: { waitId: WaitId; actor: string; resolution: WaitResolution }): Promise<Wait>
+  /** Fires timers (they succeed) and expires approvals, questions and signals (`wait_expired`). */
+  expireWaits(): Promise<readonly WaitId[]>
+  /** Kept until a `wait` step asks for it. */
+  sendSignal(input: { runId: RunId; name: string; payload: JsonObject; actor: string }): Promise<Signal>
+
+  enqueueEffect(
+    input: NewEffect & { ticketId: TicketId; runId?: RunId; stepInstanceId?: StepInstanceId; actor: string },
+  ): Promise<Effect>
+  /** Due effects, oldest first, at most one per ticket in flight; they become `sending`. */
+  claimEffects(input: { countMax: number }): Promise<readonly Effect[]>
+  /** After a start: what was `sending` when the process died may or may not have happened; it is `pending` again. */
+  reclaimSendingEffects(): Promise<number>
+  completeEffect(input: { effectId: EffectId; outcome: EffectOutcome }): Promise<Effect>
+  /** With `retryAt` the effect is `pending` again; without it is `dead`, and what waited for it fails with the reason. */
+  failEffect(input: { effectId: EffectId; reason: Reason; detail: string; retryAt?: number }): Promise<Effect>
+
+  /** One open pull request per (project, forge, branch): a second call updates the first. */
+  upsertPullRequest(input: UpsertPullRequestInput): Promise<PullRequest>
+  /** `changes_requested` also puts the ticket back to `pending`, for a further run on the same branch. */
+  reviewPullRequest(input: {
+    pullRequestId: PullRequestId
+    state: Exclude<ReviewState, 'none'>
+    comment?: string
+    actor: string
+  }): Promise<PullRequest>
+
+  createSandboxEntry(
+    input: LeaseProof & Pick<SandboxEntry, 'id' | 'hostId' | 'driver' | 'stepInstanceId' | 'attemptId'>,
+  ): Promise<SandboxEntry>
+  /** Not bound to a lease: the reconciler says what it found. */
+  markSandbox(input: {
+    sandboxId: SandboxId
+    status: 'ready' | 'stopping' | 'gone' | 'lost'
+    reason?: Reason
+  }): Promise<void>
+
+  addUsage(input: Omit<Usage, 'createdAt'>): Promise<void>
+  addArtifact(
+    input: LeaseProof & NewArtifact & { stepInstanceId: StepInstanceId; attempt: number },
+  ): Promise<Artifact>
+  /** An event by itself: gateway requests, agent milestones. */
+  recordEvents(
+    input: readonly {
+      type: EventType
+      actor: string
+      ticketId?: TicketId | null
+      runId?: RunId | null
+      stepInstanceId?: StepInstanceId | null
+      attempt?: number | null
+      data: JsonObject
+    }[],
+  ): Promise<void>
+
+  /** The same name, version and digest again changes nothing; another digest throws `ConflictError`. */
+  registerAgent(input: Omit<AgentRecord, 'id' | 'createdAt'> & { actor: string }): Promise<AgentRecord>
+  registerWorkflow(
+    input: Omit<WorkflowRecord, 'id' | 'createdAt'> & { actor: string },
+  ): Promise<WorkflowRecord>
+
+  registerHost(input: Pick<Host, 'name' | 'holder' | 'pid' | 'bootId' | 'slotCount'>): Promise<Host>
+  touchHost(input: { hostId: HostId }): Promise<void>
+  stopHost(input: { hostId: HostId }): Promise<void>
+
+  /** @param secretHash SHA-256 of the secret, hex; the secret itself never reaches the store */
+  createToken(
+    input: Pick<Token, 'name' | 'scopes' | 'expiresAt'> & {
+      secretHash: string
+      runId?: RunId
+      actor: string
+    },
+  ): Promise<Token>
+  revokeToken(input: { tokenId: TokenId; actor: string }): Promise<void>
+  touchToken(input: { tokenId: TokenId }): Promise<void>
+
+  addAudit(input: { actor: string; action: string; subject: string; data: JsonObject }): Promise<void>
+  /**
+   * Runs `work` in one transaction and keeps its answer under the key; the same key and fingerprint again gives the
+   * kept answer, another fingerprint throws `IdempotencyError`. Keys are kept for a day at least.
+   */
+  once<T extends Json>(
+    input: { key: string; fingerprint: string },
+    work: (write: Omit<StoreWriter, 'once'>) => Promise<T>,
+  ): Promise<{ value: T; isReplay: boolean }>
+}
+
+// ---------------------------------------------------------------- reader
+
+/** A page and where the next one begins. */
+export type Page<T> = { readonly items: readonly T[]; readonly nextCursor: string | null }
+
+export type TicketFilter = {
+  readonly projectId?: ProjectId
+  readonly statuses?: readonly TicketStatus[]
+  readonly labels?: readonly string[]
+  readonly types?: readonly string[]
+  /** Words looked for in title and body */
+  readonly text?: string
+  readonly isDead?: boolean
+  readonly cursor?: string
+  readonly countMax?: number
+}
+
+/** Everything the dispatcher decides on. */
+export type RunState = {
+  readonly run: Run
+  readonly ticket: Ticket
+  readonly project: Project
+  readonly instances: readonly StepInstance[]
+  /** Newest attempt of each instance that has one */
+  readonly attempts: readonly Attempt[]
+  readonly openWaits: readonly Wait[]
+}
+
+/** Figures that health is derived from. */
+export type StoreFigures = {
+  readonly ticketCounts: Readonly<Record<TicketStatus, number>>
+  readonly runCounts: Readonly<Record<RunStatus, number>>
+  /** Age of the oldest ticket or run that could be claimed now, `ms`; absent when there is none */
+  readonly oldestClaimableAgeMs: number | null
+  readonly deadEffectCount: number
+  readonly pendingEffectCount: number
+  readonly lastEventSeq: number
+}
+
+export type StoreReader = {
+  findProject(by: { projectId: ProjectId } | { key: string }): Promise<Project | undefined>
+  listProjects(): Promise<readonly Project[]>
+
+  findTicket(by: { ticketId: TicketId } | { key: string }): Promise<Ticket | undefined>
+  listTickets(filter: TicketFilter): Promise<Page<Ticket>>
+  listDependencies(ticketId: TicketId): Promise<readonly Ticket[]>
+  listDependents(ticketId: TicketId): Promise<readonly Ticket[]>
+  listComments(ticketId: TicketId): Promise<readonly Comment[]>
+
+  findRun(runId: RunId): Promise<Run | undefined>
+  listRuns(filter: {
+    ticketId?: TicketId
+    statuses?: readonly RunStatus[]
+    cursor?: string
+    countMax?: number
+  }): Promise<Page<Run>>
+  loadRunState(runId: RunId): Promise<RunState | undefined>
+  listStepInstances(runId: RunId): Promise<readonly StepInstance[]>
+  listAttempts(filter: { runId?: RunId; stepInstanceId?: StepInstanceId }): Promise<readonly Attempt[]>
+  findAttempt(attemptId: AttemptId): Promise<Attempt | undefined>
+  listOpenWaits(filter: { runId?: RunId; kinds?: readonly WaitKind[] }): Promise<readonly Wait[]>
+  findWait(waitId: WaitId): Promise<Wait | undefined>
+  /** Earliest instant at which something becomes claimable or due, for the poller's timer. */
+  findNextDueAt(): Promise<number | undefined>
+
+  findEffect(by: { effectId: EffectId } | { key: string }): Promise<Effect | undefined>
+  listEffects(filter: {
+    ticketId?: TicketId
+    statuses?: readonly Effect['status'][]
+  }): Promise<readonly Effect[]>
+
+  findPullRequest(
+    by: { pullRequestId: PullRequestId } | { projectId: ProjectId; forge: string; branch: string },
+  ): Promise<PullRequest | undefined>
+  listPullRequests(filter: {
+    projectId?: ProjectId
+    ticketId?: TicketId
+    statuses?: readonly PullRequestStatus[]
+    cursor?: string
+    countMax?: number
+  }): Promise<Page<PullRequest>>
+
+  listSandboxEntries(filter: {
+    hostId?: HostId
+    runId?: RunId
+    isLive?: boolean
+  }): Promise<readonly SandboxEntry[]>
+  listArtifacts(runId: RunId): Promise<readonly Artifact[]>
+  listUsage(runId: RunId): Promise<readonly Usage[]>
+
+  /** Events after `afterSeq`, in order and without a gap that could be filled later. */
+  listEvents(filter: {
+    afterSeq: number
+    ticketId?: TicketId
+    runId?: RunId
+    types?: readonly EventType[]
+    countMax?: number
+  }): Promise<readonly SwarmEvent[]>
+
+  findAgent(by: { name: string; version?: string }): Promise<AgentRecord | undefined>
+  listAgents(): Promise<readonly AgentRecord[]>
+  findWorkflow(
+    by: { workflowId: WorkflowId } | { name: string; version?: string },
+  ): Promise<WorkflowRecord | undefined>
+  listWorkflows(): Promise<readonly WorkflowRecord[]>
+
+  listHosts(): Promise<readonly Host[]>
+  findTokenByHash(secretHash: string): Promise<Token | undefined>
+  listTokens(): Promise<readonly Token[]>
+  getFigures(): Promise<StoreFigures>
+}
