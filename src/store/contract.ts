@@ -38,7 +38,6 @@ import type {
   Comment,
   Host,
   SandboxEntry,
-  Scope,
   Token,
   Usage,
   WorkflowRecord,
