@@ -1,0 +1,126 @@
+import { join } from 'node:path'
+import type { JsonObject } from '../domain/json.ts'
+
+/** The daemon's configuration, complete: every default filled in, every path absolute, no secret in it. */
+export type Config = {
+  /** Absolute directory that holds the store, sockets, mirrors, logs and sandboxes */
+  readonly stateDir: string
+  readonly store: StoreConfig
+  /** TCP address of the API beside its unix socket */
+  readonly listen: ListenConfig
+  /** Runs held at a time */
+  readonly slotCount: number
+  readonly sandbox: SandboxConfig
+  readonly lease: LeaseConfig
+  readonly retry: RetryConfig
+  /** Time between looks for work when nothing wakes the poller, `ms` */
+  readonly pollIntervalMs: number
+  /** Where sandboxes may connect to, through the gateway; empty: nowhere */
+  readonly egress: readonly EgressRule[]
+  /** Model routes of the gateway, in the order of the file; names are unique */
+  readonly models: readonly ModelConfig[]
+  /** Ordered routing rules; the first that matches a ticket wins */
+  readonly routes: readonly RouteConfig[]
+  /** Forges by name; names are unique */
+  readonly forges: readonly ForgeConfig[]
+  readonly log: LogConfig
+}
+
+/** `path` is absolute */
+export type StoreConfig = { readonly kind: 'sqlite'; readonly path: string }
+
+export type ListenConfig = {
+  readonly host: string
+  /** 0: any free port; `null`: the unix socket only */
+  readonly port: number | null
+}
+
+export const SANDBOX_DRIVERS = ['bubblewrap', 'none', 'fake'] as const
+export type SandboxDriverName = (typeof SANDBOX_DRIVERS)[number]
+
+/** Limits of one sandbox when an agent or step asks for nothing else. */
+export type SandboxConfig = {
+  readonly driver: SandboxDriverName
+  readonly memoryMib: number
+  readonly processCountMax: number
+  readonly diskMib: number
+  /** Longest life of an attempt's sandbox, `ms` */
+  readonly timeoutMs: number
+}
+
+export type LeaseConfig = {
+  /** Time a holder may stay silent before its run is offered to others, `ms` */
+  readonly ttlMs: number
+  /** Time without a renewal after which a sandbox kills itself, `ms`; shorter than `ttlMs` */
+  readonly deadmanMs: number
+}
+
+export type RetryConfig = {
+  /** Runs begun for one ticket before it is a dead letter */
+  readonly runCountMax: number
+  /** Wait before the second run, `ms`; doubles with each further one */
+  readonly backoffMs: number
+  readonly backoffMaxMs: number
+}
+
+export type EgressRule = {
+  /** A host name, `*.` and a domain, or an IP address */
+  readonly host: string
+  readonly port: number
+  /** Whether the host may resolve to a private or loopback address */
+  readonly allowPrivate: boolean
+}
+
+export type ModelConfig = {
+  readonly name: string
+  readonly protocol: 'anthropic-messages' | 'openai-chat'
+  /** Without a trailing slash and without `/v1/…` */
+  readonly baseUrl: string
+  /** Sent to the provider in place of the name that the agent wrote; `null` leaves it */
+  readonly model: string | null
+  /** `null`: the server wants none */
+  readonly key: SecretReference | null
+}
+
+/** Where a secret is read from when the daemon starts; never the secret. */
+export type SecretReference =
+  | { readonly kind: 'env'; readonly variable: string }
+  | { readonly kind: 'file'; readonly path: string }
+
+export type RouteConfig = {
+  readonly name: string
+  /** All that are given must hold; none given: every ticket matches */
+  readonly when: {
+    /** Any of these types */
+    readonly types: readonly string[] | null
+    /** All of these labels */
+    readonly labels: readonly string[] | null
+    /** Any of these project keys */
+    readonly projects: readonly string[] | null
+    /** Part of the title, case ignored */
+    readonly titleContains: string | null
+  }
+  /** `name` or `name@version` */
+  readonly workflow: string
+  readonly agent: string | null
+  readonly inputs: JsonObject
+}
+
+export type ForgeConfig = {
+  readonly name: string
+  readonly kind: 'local' | 'git'
+  /** User name sent with the credential */
+  readonly username: string | null
+  readonly credential: SecretReference | null
+}
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
+export type LogConfig = {
+  readonly level: (typeof LOG_LEVELS)[number]
+  readonly format: 'json' | 'pretty'
+}
+
+/** The API's unix socket: owner only, always there while the daemon runs. */
+export function apiSocketPathOf(config: Pick<Config, 'stateDir'>): string {
+  return join(config.stateDir, 'api.sock')
+}
