@@ -71,6 +71,8 @@ export const REASONS = {
   waiting_for_effect: 'person',
   waiting_for_run: 'person',
   step_failed: 'person',
+  condition_false: 'person',
+  need_not_met: 'person',
   parent_ended: 'person',
 } as const satisfies Record<string, ReasonClass>
 
