@@ -22,10 +22,10 @@ export type TicketFacts = {
   readonly key: string
   readonly title: string
   readonly body: string
-  readonly type: string | null
+  readonly type: string
+  /** 1 is the most urgent, 5 the least */
   readonly priority: number
   readonly labels: readonly string[]
-  readonly url: string | null
 }
 
 /** `${project.…}` */
@@ -33,7 +33,7 @@ export type ProjectFacts = {
   readonly id: string
   readonly key: string
   readonly name: string
-  readonly repository: string | null
+  readonly repositoryUrl: string | null
   readonly defaultBranch: string
   /** Commands the project declares as its checks, argument arrays */
   readonly checks: readonly (readonly string[])[]
@@ -46,6 +46,8 @@ export type RunFacts = {
   readonly number: number
   /** Branch of the work, when there is one */
   readonly branch: string | null
+  /** Agent chosen by the ticket or a routing rule */
+  readonly agent: string | null
   /** What went wrong before, for a further run */
   readonly feedback: string | null
 }
