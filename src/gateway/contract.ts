@@ -108,7 +108,8 @@ export type GatewayEvent = {
   readonly requestBytes: number
   readonly responseBytes: number
   readonly durationMs: number
-  readonly tokens: TokenCount | null
+  /** What a model answer cost; estimated from the bytes when an answer began but told no usage */
+  readonly tokens: (TokenCount & { readonly isEstimated: boolean }) | null
 }
 
 export const DENIAL_REASONS = [

@@ -1,43 +1,29 @@
-import type { JsonObject } from '../domain/json.ts'
+import type { StoreReader, StoreWriter } from '../store/contract.ts'
 
-/** What the registry keeps in the store; the composition root implements it with the store's methods. */
-export interface RegistryRecords {
-  /**
-   * `saved`: new; `unchanged`: the same digest was there; `conflict`: this name and version exist with another
-   * digest, nothing was written. One transaction.
-   */
-  saveAgent(record: AgentRecord): Promise<SaveResult>
-  listAgents(): Promise<readonly AgentRecord[]>
-  /** Without a version: any order of preference will do, the registry picks the newest from `listAgents` */
-  findAgent(name: string, version: string): Promise<AgentRecord | undefined>
-
-  saveWorkflow(record: WorkflowRecord): Promise<SaveResult>
-  listWorkflows(): Promise<readonly WorkflowRecord[]>
-  findWorkflow(name: string, version: string): Promise<WorkflowRecord | undefined>
+/** The slice of the store that the registry keeps its records in; a `Store` fits as it is. */
+export type RegistryRecords = {
+  readonly read: Pick<StoreReader, 'findAgent' | 'listAgents' | 'findWorkflow' | 'listWorkflows'>
+  readonly write: Pick<StoreWriter, 'registerAgent' | 'registerWorkflow'>
 }
 
-export type SaveResult = 'saved' | 'unchanged' | 'conflict'
+/** The registry refused or could not do what was asked; nothing was changed. */
+export class RegistryError extends Error {
+  readonly code: RegistryErrorCode
+  /** One line each, with file, line and column where there is one */
+  readonly problems: readonly string[]
 
-export type Origin = 'shipped' | 'registered'
-
-export type AgentRecord = {
-  readonly name: string
-  readonly version: string
-  readonly origin: Origin
-  /** SHA-256, hexadecimal */
-  readonly digest: string
-  /** The parsed manifest */
-  readonly manifest: JsonObject
-  /** Host directory of the immutable copy */
-  readonly directory: string
+  constructor(code: RegistryErrorCode, message: string, problems: readonly string[] = [], cause?: unknown) {
+    super(problems.length === 0 ? message : `${message}:\n  ${problems.join('\n  ')}`, { cause })
+    this.name = 'RegistryError'
+    this.code = code
+    this.problems = problems
+  }
 }
 
-export type WorkflowRecord = {
-  readonly name: string
-  readonly version: string
-  readonly origin: Origin
-  /** SHA-256 of the text, hexadecimal */
-  readonly digest: string
-  /** The YAML as it was given */
-  readonly source: string
-}
+export type RegistryErrorCode =
+  | 'not_found'
+  | 'manifest_invalid'
+  | 'package_invalid'
+  | 'workflow_invalid'
+  | 'version_taken'
+  | 'package_changed'
