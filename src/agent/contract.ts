@@ -50,7 +50,7 @@ export type AgentPackage = {
   readonly description: string
   /** SHA-256 over names, modes and contents of all files, hexadecimal */
   readonly digest: string
-  /** Host directory that holds the files; immutable once registered */
+  /** Host directory that holds the files; immutable once registered. Its digest is checked before each use */
   readonly directory: string
   readonly runtime: AgentRuntime
   /** Path of the entry inside the package, relative, with `/` */
@@ -139,7 +139,7 @@ export const SANDBOX_LAYOUT: SandboxLayout = {
 }
 
 export type AgentPreparation = {
-  /** Files to put, parents first; `toTar` (pack-files.ts) makes the tar stream for `sandbox.put` at `/` */
+  /** Files to put, parents first; `packFiles` (pack-files.ts) makes the tar stream for `sandbox.put('/', …)` */
   readonly files: readonly SandboxFile[]
   /** Environment beyond what every sandbox has; no secret is ever among it */
   readonly env: Readonly<Record<string, string>>
@@ -171,11 +171,11 @@ export type AgentEnd = {
   readonly failure: AgentFailure | null
 }
 
-/** `readOutput` (read-output.ts) makes it from the tar stream of `sandbox.get`. */
+/** `readOutput` (read-output.ts) makes it with `sandbox.getFile`. */
 export type OutputFile =
   | { readonly kind: 'missing' }
-  | { readonly kind: 'not_a_file'; readonly type: string }
-  | { readonly kind: 'too_large'; readonly bytes: number }
+  | { readonly kind: 'not_a_file' }
+  | { readonly kind: 'too_large' }
   | { readonly kind: 'read'; readonly content: Uint8Array }
 
 /** Largest `output.json`, bytes */
