@@ -1,4 +1,4 @@
-import { lstat, readFile } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import type { Config, SecretReference } from './config.ts'
 
 /** What a secret looks like wherever it is printed. */
@@ -106,11 +106,13 @@ async function readSecret(
 /** A file that others can read holds no secret, so it is refused. */
 export async function readSecretFile(path: string): Promise<Secret | string> {
   try {
-    const found = await lstat(path)
+    // Checked on the open file, so that what was checked is what is read.
+    await using handle = await open(path, 'r')
+    const found = await handle.stat()
     if (!found.isFile()) return `${path} is not a regular file`
     if ((found.mode & 0o077) !== 0) return `${path} is readable by others: run chmod 600 ${path}`
     if (found.size > FILE_BYTES_MAX) return `${path} is larger than ${FILE_BYTES_MAX} bytes`
-    const value = (await readFile(path, 'utf8')).trim()
+    const value = (await handle.readFile('utf8')).trim()
     return value === '' ? `${path} is empty` : new Secret(value)
   } catch (error) {
     return `cannot read ${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`

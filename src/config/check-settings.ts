@@ -1,0 +1,124 @@
+import { parseDurationMs } from '../platform/duration.ts'
+import type { Settings } from './settings-schema.ts'
+import type { SettingPath } from './yaml-tree.ts'
+
+export type SettingProblem = {
+  readonly path: SettingPath
+  /** Follows the setting's name */
+  readonly message: string
+  readonly hint: string | null
+}
+
+const LEASE_TTL_MS_MIN = 500
+const POLL_INTERVAL_MS_MIN = 10
+
+/** What no single setting shows: settings that contradict each other. */
+export function checkSettings(settings: Settings): readonly SettingProblem[] {
+  return [
+    ...checkTimes(settings),
+    ...checkStore(settings.store),
+    ...checkEgress(settings.egress),
+    ...checkRoutes(settings.routes),
+    ...checkForges(settings.forges),
+  ]
+}
+
+function checkTimes({ lease, retry, poll }: Settings): SettingProblem[] {
+  const problems: SettingProblem[] = []
+  if (toMs(lease.deadman) >= toMs(lease.ttl)) {
+    problems.push({
+      path: ['lease', 'deadman'],
+      message: `must be shorter than lease.ttl (${lease.ttl})`,
+      hint: 'else a frozen holder could have a live sandbox when another takes over',
+    })
+  }
+  if (toMs(lease.ttl) < LEASE_TTL_MS_MIN) {
+    problems.push({ path: ['lease', 'ttl'], message: `must be at least ${LEASE_TTL_MS_MIN}ms`, hint: null })
+  }
+  if (toMs(retry.backoff) > toMs(retry['backoff-max'])) {
+    problems.push({
+      path: ['retry', 'backoff'],
+      message: `must not be longer than retry.backoff-max (${retry['backoff-max']})`,
+      hint: null,
+    })
+  }
+  if (toMs(poll.interval) < POLL_INTERVAL_MS_MIN) {
+    problems.push({
+      path: ['poll', 'interval'],
+      message: `must be at least ${POLL_INTERVAL_MS_MIN}ms`,
+      hint: 'work that is created here wakes the poller at once',
+    })
+  }
+  return problems
+}
+
+function checkStore(store: string): SettingProblem[] {
+  const match = /^sqlite:(.+)$/.exec(store)
+  if (match !== null && match[1] !== ':memory:') return []
+  const isPostgres = /^postgres(ql)?:/.test(store)
+  return [
+    {
+      path: ['store'],
+      message: isPostgres ? 'names PostgreSQL, which this version does not have' : 'expects sqlite:FILE',
+      hint: 'write sqlite:swarm.db for a file in the state directory',
+    },
+  ]
+}
+
+function checkEgress(egress: Settings['egress']): SettingProblem[] {
+  const lists = ['allow', 'allow-private'] as const
+  return lists.flatMap((list) =>
+    egress[list].flatMap((endpoint, index): SettingProblem[] => {
+      const path = ['egress', list, index]
+      const port = Number(endpoint.slice(endpoint.lastIndexOf(':') + 1))
+      if (port < 1 || port > 65_535) return [{ path, message: 'has no port from 1 to 65535', hint: null }]
+      if (list === 'allow-private' && endpoint.startsWith('*')) {
+        return [
+          { path, message: 'must name one host exactly', hint: 'a wildcard would open the whole inside' },
+        ]
+      }
+      return []
+    }),
+  )
+}
+
+function checkRoutes(routes: Settings['routes']): SettingProblem[] {
+  const problems: SettingProblem[] = []
+  const firstByName = new Map<string, number>()
+  for (const [index, { name, workflow }] of routes.entries()) {
+    const first = firstByName.get(name)
+    if (first === undefined) firstByName.set(name, index)
+    else
+      problems.push({
+        path: ['routes', index, 'name'],
+        message: `repeats the name of routes.${first}`,
+        hint: null,
+      })
+    if (!/^[a-z0-9][a-z0-9-]*(@[0-9A-Za-z.+-]+)?$/.test(workflow)) {
+      problems.push({
+        path: ['routes', index, 'workflow'],
+        message: 'expects name or name@version',
+        hint: null,
+      })
+    }
+  }
+  return problems
+}
+
+function checkForges(forges: Settings['forges']): SettingProblem[] {
+  return Object.entries(forges).flatMap(([name, forge]) =>
+    forge.kind === 'local' && forge.credential !== undefined
+      ? [
+          {
+            path: ['forges', name, 'credential'],
+            message: 'has no use: a local forge is on this disk',
+            hint: null,
+          },
+        ]
+      : [],
+  )
+}
+
+function toMs(duration: string): number {
+  return parseDurationMs(duration) ?? 0
+}

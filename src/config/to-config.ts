@@ -1,0 +1,97 @@
+import { parseDurationMs } from '../platform/duration.ts'
+import type { Environment } from '../platform/environment.ts'
+import { defaultStateDir, type Places, toAbsolutePath } from '../platform/paths.ts'
+import type { Config, EgressRule, SecretReference } from './config.ts'
+import type { Settings } from './settings-schema.ts'
+
+type Bases = {
+  readonly environment: Environment
+  readonly places: Places
+  /** What paths in the file are relative to */
+  readonly fileDirectory: string
+  readonly stateDirBase: string
+}
+
+type WrittenSecret = { env: string } | { file: string }
+
+/** Checked settings as the daemon uses them: absolute paths, milliseconds, lists instead of mappings. */
+export function toConfig(settings: Settings, bases: Bases): Config {
+  const { places, fileDirectory } = bases
+  const stateDir =
+    settings['state-dir'] === undefined
+      ? defaultStateDir(bases.environment, places)
+      : toAbsolutePath(settings['state-dir'], bases.stateDirBase, places)
+  const toSecret = (secret: WrittenSecret | null | undefined): SecretReference | null => {
+    if (secret === null || secret === undefined) return null
+    if ('env' in secret) return { kind: 'env', variable: secret.env }
+    return { kind: 'file', path: toAbsolutePath(secret.file, fileDirectory, places) }
+  }
+  return {
+    stateDir,
+    store: { kind: 'sqlite', path: toAbsolutePath(settings.store.replace(/^sqlite:/, ''), stateDir, places) },
+    listen: {
+      host: settings.listen.host,
+      port: settings.listen.port === false ? null : settings.listen.port,
+    },
+    slotCount: settings.slots,
+    sandbox: {
+      driver: settings.sandbox.driver,
+      memoryMib: settings.sandbox['memory-mib'],
+      processCountMax: settings.sandbox.processes,
+      diskMib: settings.sandbox['disk-mib'],
+      timeoutMs: toMs(settings.sandbox.timeout),
+    },
+    lease: { ttlMs: toMs(settings.lease.ttl), deadmanMs: toMs(settings.lease.deadman) },
+    retry: {
+      runCountMax: settings.retry.runs,
+      backoffMs: toMs(settings.retry.backoff),
+      backoffMaxMs: toMs(settings.retry['backoff-max']),
+    },
+    pollIntervalMs: toMs(settings.poll.interval),
+    egress: [
+      ...settings.egress.allow.map((endpoint) => toEgressRule(endpoint, { allowPrivate: false })),
+      ...settings.egress['allow-private'].map((endpoint) => toEgressRule(endpoint, { allowPrivate: true })),
+    ],
+    models: Object.entries(settings.models).map(([name, model]) => ({
+      name,
+      protocol: model.provider === 'anthropic' ? 'anthropic-messages' : 'openai-chat',
+      baseUrl: model['base-url'].replace(/\/+$/, ''),
+      model: model.model,
+      key: toSecret(model.key),
+    })),
+    routes: settings.routes.map((route) => ({
+      name: route.name,
+      when: {
+        types: route.when.type ?? null,
+        labels: route.when.labels ?? null,
+        projects: route.when.project ?? null,
+        titleContains: route.when['title-contains'] ?? null,
+      },
+      workflow: route.workflow,
+      agent: route.agent ?? null,
+      inputs: route.inputs,
+    })),
+    forges: Object.entries(settings.forges).map(([name, forge]) => ({
+      name,
+      kind: forge.kind,
+      username: forge.username ?? null,
+      credential: toSecret(forge.credential),
+    })),
+    log: settings.log,
+  }
+}
+
+function toEgressRule(endpoint: string, { allowPrivate }: { allowPrivate: boolean }): EgressRule {
+  const colon = endpoint.lastIndexOf(':')
+  const host = endpoint
+    .slice(0, colon)
+    .replace(/^\[(.*)\]$/, '$1')
+    .toLowerCase()
+  return { host, port: Number(endpoint.slice(colon + 1)), allowPrivate }
+}
+
+function toMs(duration: string): number {
+  const durationMs = parseDurationMs(duration)
+  if (durationMs === undefined) throw new Error('mistake: a duration that the schema let through is none')
+  return durationMs
+}
