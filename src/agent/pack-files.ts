@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { pack } from 'tar-stream'
 import type { SandboxFile } from './contract.ts'
 
@@ -12,5 +12,5 @@ export function packFiles(files: readonly SandboxFile[], root = '/'): Readable {
     tar.entry({ name: path.slice(prefix.length), mode, mtime: new Date(0) }, Buffer.from(content))
   }
   tar.finalize()
-  return tar
+  return Readable.from(tar as AsyncIterable<Buffer>, { objectMode: false })
 }

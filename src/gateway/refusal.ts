@@ -54,7 +54,7 @@ export function refuseTunnel(socket: Duplex, refusal: Refusal): void {
   }
   const { status, headers, body } = toAnswer(refusal)
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
-  const text = [`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`, ...lines, '', body].join('\r\n')
+  const text = [`HTTP/1.1 ${status} Refused`, ...lines, '', body].join('\r\n')
   socket.end(text, () => socket.destroy())
 }
 

@@ -5,9 +5,9 @@ import { createEventReader } from '../event-lines.ts'
 import { interpretEnd } from '../interpret-end.ts'
 import { toTicketFiles } from '../ticket-files.ts'
 
-/** The program beside this file, as source or as built. */
+/** The program, as source or as built. It runs in sandboxes only, so it lies apart from what runs on the host. */
 const EXTENSION = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-const PROGRAM = new URL(`./fake-agent.${EXTENSION}`, import.meta.url)
+const PROGRAM = new URL(`../shipped/fake-agent.${EXTENSION}`, import.meta.url)
 const PROGRAM_NAME = EXTENSION === 'ts' ? 'fake-agent.ts' : 'fake-agent.mjs'
 
 /** An agent that does what `inputs.fake` (a list of `FakeStep`) says, in any sandbox that runs programs. */

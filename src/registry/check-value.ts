@@ -1,0 +1,58 @@
+import { Worker } from 'node:worker_threads'
+import type { JsonObject } from '../domain/json.ts'
+import { compileSchema, isQuick, toProblemText } from './json-schema.ts'
+
+export type ValueCheck =
+  | { readonly ok: true; readonly value: JsonObject }
+  | { readonly ok: false; readonly problems: readonly string[] }
+
+export type CheckRequest = {
+  readonly schema: JsonObject
+  readonly value: unknown
+  /** Whether defaults of the schema are filled into the value that is given back */
+  readonly fillsDefaults: boolean
+}
+
+const SLOW_CHECK_TIMEOUT_MS = 5_000
+const WORKER_HEAP_MIB = 256
+const EXTENSION = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+const WORKER = new URL(`./check-value-worker.${EXTENSION}`, import.meta.url)
+
+/**
+ * Checks a value against a schema of a manifest; the value itself is not changed. A schema that could take
+ * long is checked in a thread of its own under a deadline, as data and schema may both be hostile.
+ */
+export async function checkValue(request: CheckRequest): Promise<ValueCheck> {
+  return isQuick(request.schema) ? checkNow(request) : await checkApart(request)
+}
+
+/** The same, at once, whatever time it takes. */
+export function checkNow({ schema, value, fillsDefaults }: CheckRequest): ValueCheck {
+  const copy = fillsDefaults ? structuredClone(value) : value
+  const validate = compileSchema(schema, { fillsDefaults })
+  if (validate(copy)) return { ok: true, value: copy as JsonObject }
+  return { ok: false, problems: (validate.errors ?? []).slice(0, 10).map(toProblemText) }
+}
+
+function checkApart(request: CheckRequest): Promise<ValueCheck> {
+  return new Promise((resolve) => {
+    const worker = new Worker(WORKER, {
+      workerData: request,
+      env: {},
+      resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MIB },
+    })
+    const settle = (check: ValueCheck) => {
+      clearTimeout(timer)
+      resolve(check)
+      void worker.terminate()
+    }
+    const fail = (problem: string) => settle({ ok: false, problems: [problem] })
+    const timer = setTimeout(
+      () => fail(`the value could not be checked within ${SLOW_CHECK_TIMEOUT_MS} ms`),
+      SLOW_CHECK_TIMEOUT_MS,
+    )
+    worker.once('message', settle)
+    worker.once('error', (error) => fail(`the value could not be checked: ${error.message}`))
+    worker.once('exit', () => fail('the value could not be checked: the check ended early'))
+  })
+}
