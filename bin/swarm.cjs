@@ -1,0 +1,16 @@
+#!/usr/bin/env node
+// Old Node must be able to read this file: ES5 only, and nothing newer is loaded before the check.
+'use strict'
+
+var version = process.versions.node.split('.')
+var major = Number(version[0])
+var minor = Number(version[1])
+
+if (major > 22 || (major === 22 && minor >= 18)) {
+  require('./start.cjs')
+} else {
+  process.stderr.write('swarm needs Node.js 22.18 or newer, this is ' + process.version + ': ')
+  process.stderr.write('in a checkout run `npm run swarm -- <command>`, ')
+  process.stderr.write('elsewhere `npx -p node@24 -p swarm swarm <command>`\n')
+  process.exitCode = 78
+}
