@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import type { Environment } from '../platform/environment.ts'
 import { listConfigPaths, type Places, toAbsolutePath } from '../platform/paths.ts'
 import { ConfigError } from './config-error.ts'
@@ -49,8 +49,9 @@ export async function readConfigFile(
 async function readText(file: string): Promise<string | undefined> {
   const refuse = (message: string, hint: string | null, cause?: unknown) =>
     new ConfigError('config_unreadable', [{ where: file, message, hint }], cause)
+  let handle: FileHandle | undefined
   try {
-    await using handle = await open(file, 'r')
+    handle = await open(file, 'r')
     const found = await handle.stat()
     if (!found.isFile()) throw refuse('is not a file', null)
     if (found.size > FILE_BYTES_MAX) throw refuse(`is larger than ${FILE_BYTES_MAX} bytes`, null)
@@ -62,5 +63,7 @@ async function readText(file: string): Promise<string | undefined> {
     if (error instanceof ConfigError) throw error
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
     throw refuse(`cannot be read (${code ?? String(error)})`, 'check who owns it and its directories', error)
+  } finally {
+    await handle?.close()
   }
 }

@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import type { Config, SecretReference } from './config.ts'
 
 /** What a secret looks like wherever it is printed. */
@@ -105,9 +105,10 @@ async function readSecret(
 
 /** A file that others can read holds no secret, so it is refused. */
 export async function readSecretFile(path: string): Promise<Secret | string> {
+  let handle: FileHandle | undefined
   try {
     // Checked on the open file, so that what was checked is what is read.
-    await using handle = await open(path, 'r')
+    handle = await open(path, 'r')
     const found = await handle.stat()
     if (!found.isFile()) return `${path} is not a regular file`
     if ((found.mode & 0o077) !== 0) return `${path} is readable by others: run chmod 600 ${path}`
@@ -116,5 +117,7 @@ export async function readSecretFile(path: string): Promise<Secret | string> {
     return value === '' ? `${path} is empty` : new Secret(value)
   } catch (error) {
     return `cannot read ${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`
+  } finally {
+    await handle?.close()
   }
 }
