@@ -37,12 +37,16 @@ export type Run = {
 
 /** Facts read once, so that a run finishes on what it began with. */
 export type RunPins = {
-  /** Commit that the run's branch starts from; absent without a repository */
+  /** Newest commit of the base branch when the run began; absent without a repository */
   readonly baseCommit: string | null
+  /** Commit that the first workspace holds: the base, or the work of an earlier run of the ticket */
+  readonly startCommit: string | null
   readonly baseBranch: string | null
   readonly branch: string | null
   /** Agent chosen by the ticket or a rule; a step's own agent wins */
   readonly agent: string | null
+  /** Commands that make a fresh workspace usable, before anything else: argument arrays */
+  readonly setup: readonly (readonly string[])[]
   /** Commands of the project's checks: argument arrays */
   readonly checks: readonly (readonly string[])[]
   /** Rule that routed the ticket, for `explain` */

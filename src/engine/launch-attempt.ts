@@ -1,0 +1,252 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { SANDBOX_LAYOUT } from '../agent/contract.ts'
+import { packFiles } from '../agent/pack-files.ts'
+import { type SandboxId, toId } from '../domain/id.ts'
+import type { Door } from '../gateway/contract.ts'
+import type { Sandbox } from '../sandbox/contract.ts'
+import { type AttemptContext, type AttemptHandle, parseHandle, toHandleJson } from './attempt-context.ts'
+import { openAttemptDoor } from './attempt-door.ts'
+import { AttemptFailure } from './attempt-failure.ts'
+import { packFile } from './pack-file.ts'
+import { findStopMode } from './run-stop.ts'
+import type { SandboxJob } from './sandbox-job.ts'
+import { runWorkspaceVerb } from './workspace-verb.ts'
+
+/** A sandbox that is ready, or was found again, with its way out and the notes about it. */
+export type LiveAttempt = {
+  readonly sandbox: Sandbox
+  readonly door: Door
+  readonly handle: AttemptHandle
+}
+
+/**
+ * Makes the sandbox of an attempt ready, or finds it again. Every act may be repeated: what a process that died
+ * in the middle had done is found or done anew, and nothing of the step itself has run before this returns.
+ * The caller closes the door and stops or detaches the sandbox.
+ */
+export async function launchAttempt(
+  context: AttemptContext,
+  job: SandboxJob,
+  signal: AbortSignal,
+): Promise<LiveAttempt> {
+  const { baseCommit } = context.attempt
+  const known = parseHandle(context.attempt.handle)
+  const found = known && (await adoptSandbox(context, job, known, signal))
+  if (found !== undefined && context.attempt.phase !== 'launching') return found
+  if (found === undefined && context.attempt.phase !== 'launching') {
+    throw new AttemptFailure('sandbox_lost', 'the sandbox was gone when the coordinator came back to it', {
+      status: 'lost',
+    })
+  }
+  const live = found ?? (await spawnSandbox(context, job, signal))
+  try {
+    await putContext(context, job, live.sandbox, signal)
+    if (job.needsWorkspace) await openWorkspace(context, live.sandbox, baseCommit, signal)
+    await context.deps.store.write.advanceAttempt({
+      ...context.proof,
+      attemptId: context.attempt.id,
+      phase: 'awaiting',
+      handle: toHandleJson(live.handle),
+      sandboxId: live.sandbox.id,
+    })
+  } catch (error) {
+    await abandon(context, live, signal)
+    throw error
+  }
+  return live
+}
+
+/** A half-made sandbox is not left behind, unless this process ends and the next one is to find it. */
+async function abandon(
+  { deps }: AttemptContext,
+  live: { sandbox: Sandbox; door: Door },
+  signal: AbortSignal,
+): Promise<void> {
+  await live.door.close()
+  if (findStopMode(signal) === 'detach') return await live.sandbox[Symbol.asyncDispose]()
+  await live.sandbox.stop({ graceMs: 0 })
+  await deps.store.write.markSandbox({ sandboxId: live.sandbox.id, status: 'gone' })
+}
+
+async function adoptSandbox(
+  context: AttemptContext,
+  job: SandboxJob,
+  handle: AttemptHandle,
+  signal: AbortSignal,
+): Promise<{ sandbox: Sandbox; door: Door; handle: AttemptHandle } | undefined> {
+  const { deps, logger } = context
+  const sandbox = await deps.sandboxes.driver.adopt(handle.sandboxId, signal)
+  if (sandbox === undefined) {
+    await deps.store.write.markSandbox({
+      sandboxId: handle.sandboxId,
+      status: 'lost',
+      reason: 'sandbox_lost',
+    })
+    return undefined
+  }
+  logger.info({ sandboxId: handle.sandboxId, phase: context.attempt.phase }, 'sandbox adopted')
+  await sandbox.renewDeadman(deps.settings.deadmanMs)
+  const door = await openAttemptDoor(context, job, handle)
+  return { sandbox, door, handle }
+}
+
+/** The record is written before the sandbox exists, so that whatever is left of a crash is found by its name. */
+async function spawnSandbox(
+  context: AttemptContext,
+  job: SandboxJob,
+  signal: AbortSignal,
+): Promise<{ sandbox: Sandbox; door: Door; handle: AttemptHandle }> {
+  const { deps, proof, attempt, instance, state } = context
+  const { driver } = deps.sandboxes
+  const template = await deps.sandboxes.template(signal)
+  const sandboxId = toId('sandbox', deps.store.now(), deps.random.bytes(16))
+  const runToken = `swmr_${randomBytes(32).toString('base64url')}`
+  const runTokenSha256 = createHash('sha256').update(runToken).digest('hex')
+  const handle: AttemptHandle = {
+    sandboxId,
+    driver: driver.name,
+    runTokenSha256,
+    ended: [],
+    stdoutBase: 0,
+    stderrBase: 0,
+    failure: null,
+  }
+  await deps.store.write.createSandboxEntry({
+    ...proof,
+    id: sandboxId,
+    hostId: deps.settings.hostId,
+    driver: driver.name,
+    stepInstanceId: instance.id,
+    attemptId: attempt.id,
+  })
+  await deps.store.write.createToken({
+    name: `run ${state.run.id} ${instance.key} attempt ${attempt.number}`,
+    scopes: ['run'],
+    expiresAt: null,
+    secretHash: runTokenSha256,
+    runId: state.run.id,
+    actor: 'coordinator',
+  })
+  await deps.store.write.advanceAttempt({
+    ...proof,
+    attemptId: attempt.id,
+    phase: 'launching',
+    handle: toHandleJson(handle),
+    sandboxId,
+  })
+  const door = await openAttemptDoor(context, job, handle)
+  try {
+    const sandbox = await driver.spawn(
+      {
+        sandboxId,
+        template,
+        limits: job.limits,
+        env: toSandboxEnv(context, runToken),
+        gatewayDirectory: doorDirectory(deps.settings.stateDir, sandboxId),
+        hostname: `swarm-${state.ticket.key.toLowerCase()}`,
+        deadmanMs: deps.settings.deadmanMs,
+        labels: {
+          ticket: state.ticket.key,
+          run: state.run.id,
+          step: instance.key,
+          attempt: String(attempt.number),
+        },
+      },
+      signal,
+    )
+    await deps.store.write.markSandbox({ sandboxId, status: 'ready' })
+    return { sandbox, door, handle }
+  } catch (error) {
+    await door.close()
+    await deps.store.write.markSandbox({ sandboxId, status: 'gone', reason: 'sandbox_failed' })
+    throw error
+  }
+}
+
+/** Folder of the host that holds one sandbox's `gateway.sock`. */
+export function doorDirectory(stateDir: string, sandboxId: SandboxId): string {
+  return join(stateDir, 'doors', sandboxId)
+}
+
+const GATEWAY_URL = 'http://127.0.0.1:3128'
+
+function toSandboxEnv(
+  { state, instance, attempt }: AttemptContext,
+  runToken: string,
+): Record<string, string> {
+  const proxy = GATEWAY_URL.replace('http://', `http://swarm:${runToken}@`)
+  return {
+    SWARM_RUN_TOKEN: runToken,
+    SWARM_GATEWAY_URL: GATEWAY_URL,
+    SWARM_TICKET: state.ticket.key,
+    SWARM_RUN: state.run.id,
+    SWARM_STEP: instance.key,
+    SWARM_ATTEMPT: String(attempt.number),
+    HTTP_PROXY: proxy,
+    HTTPS_PROXY: proxy,
+    http_proxy: proxy,
+    https_proxy: proxy,
+    CI: 'true',
+  }
+}
+
+/** Ticket, prompt, feedback and the agent's own files. */
+async function putContext(
+  context: AttemptContext,
+  job: SandboxJob,
+  sandbox: Sandbox,
+  signal: AbortSignal,
+): Promise<void> {
+  if (job.agent === null) {
+    const { key, title, body, type, labels } = context.state.ticket
+    await sandbox.putFile(SANDBOX_LAYOUT.ticket, JSON.stringify({ key, title, body, type, labels }))
+    return
+  }
+  const { files } = await job.agent.adapter.prepare(job.agent.request, signal)
+  await sandbox.put('/', packFiles(files), signal)
+}
+
+async function openWorkspace(
+  context: AttemptContext,
+  sandbox: Sandbox,
+  baseCommit: string | null,
+  signal: AbortSignal,
+): Promise<void> {
+  const { deps, state } = context
+  const repository = deps.forges.find(state.project)
+  if (baseCommit === null || repository === undefined) {
+    throw new AttemptFailure(
+      'repository_missing',
+      `project ${state.project.key} has no repository: set one with "swarm project edit ${state.project.key} --repository …"`,
+    )
+  }
+  const mirror = await repository.forge.ensureMirror(repository.project, signal)
+  const directory = join(deps.settings.stateDir, 'tmp', sandbox.id)
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  try {
+    const path = join(directory, 'repo.bundle')
+    await mirror.exportBundle({ commit: baseCommit, path }, signal)
+    await sandbox.put(SANDBOX_LAYOUT.attempt, await packFile(path, 'repo.bundle'), signal)
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+  const opened = await runWorkspaceVerb(sandbox, {
+    execId: 'workspace-open',
+    verb: 'open',
+    args: {
+      bundle: `${SANDBOX_LAYOUT.attempt}/repo.bundle`,
+      workspace: SANDBOX_LAYOUT.workspace,
+      commit: baseCommit,
+      branch: state.run.pins?.branch ?? 'swarm/work',
+    },
+    timeoutMs: OPEN_TIMEOUT_MS,
+    signal,
+  })
+  if (opened.code !== 0) {
+    throw new AttemptFailure('sandbox_failed', `the workspace could not be made: ${opened.message}`)
+  }
+}
+
+const OPEN_TIMEOUT_MS = 10 * 60_000
