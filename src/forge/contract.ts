@@ -1,7 +1,7 @@
 import type { ProjectId, PullRequestId, RunId, TicketId } from '../domain/id.ts'
 import type { Reason } from '../domain/reason.ts'
 import type { PullRequestStatus } from '../domain/status.ts'
-import type { CommitHash, Mirror } from './mirror-contract.ts'
+import type { CommitHash, Diff, Mirror } from './mirror-contract.ts'
 
 export type { CommitHash, Mirror } from './mirror-contract.ts'
 
@@ -99,7 +99,15 @@ export type OpenPullRequest = {
 }
 
 export type PullRequestOutcome =
-  | { readonly kind: 'opened' | 'updated' | 'unchanged'; readonly pullRequest: PullRequest }
+  | {
+      readonly kind: 'opened' | 'updated' | 'unchanged'
+      readonly pullRequest: PullRequest
+      /** Where the branch left the base branch */
+      readonly baseCommit: CommitHash
+      /** From there to the head, bounded */
+      readonly diff: Diff
+    }
+  /** Nothing to propose: the base branch contains the commit (`no_change`) */
   | { readonly kind: 'rejected'; readonly reason: Reason; readonly detail: string }
 
 export type FindPullRequest = {
@@ -202,8 +210,7 @@ export type PullRequestDraft = {
   readonly baseCommit: CommitHash
   readonly title: string
   readonly body: string
-  /** Unified diff, bounded; `truncated` when it was longer */
-  readonly diff: { readonly text: string; readonly truncated: boolean }
+  readonly diff: Diff
 }
 
 export type ForgeErrorCode =
