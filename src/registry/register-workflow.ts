@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto'
+import type { WorkflowRecord } from '../domain/records.ts'
+import { parseWorkflow } from '../workflow/parse-workflow.ts'
+import type { Workflow } from '../workflow/workflow.ts'
+import { formatWorkflowError } from '../workflow/workflow-error.ts'
+import { RegistryError, type RegistryRecords } from './contract.ts'
+
+/**
+ * Checks a workflow's text and records it.
+ * @throws RegistryError `workflow_invalid`, or `version_taken` when that version has another text
+ */
+export async function registerWorkflow(
+  records: RegistryRecords,
+  text: string,
+  options: { readonly actor: string; readonly source: WorkflowRecord['source']; readonly file?: string },
+): Promise<WorkflowRecord> {
+  const { name, version } = readWorkflow(text, options.file)
+  const digest = digestText(text)
+  const recorded = await records.read.findWorkflow({ name, version })
+  if (recorded !== undefined && recorded.digest !== digest) {
+    throw new RegistryError(
+      'version_taken',
+      `workflow ${name} ${version} is registered with another text: raise its version`,
+    )
+  }
+  return (
+    recorded ??
+    (await records.write.registerWorkflow({
+      name,
+      version,
+      text,
+      digest,
+      source: options.source,
+      actor: options.actor,
+    }))
+  )
+}
+
+/** @throws RegistryError `workflow_invalid`, with a line per problem */
+export function readWorkflow(text: string, file = 'workflow.yaml'): Workflow {
+  const parsed = parseWorkflow(text, { file })
+  if (parsed.ok) return parsed.workflow
+  throw new RegistryError(
+    'workflow_invalid',
+    `${file} is not a valid workflow`,
+    parsed.errors.map(formatWorkflowError),
+  )
+}
+
+export function digestText(text: string): string {
+  return createHash('sha256').update(text, 'utf8').digest('hex')
+}
