@@ -32,7 +32,7 @@ export type Decision =
       readonly reason: Reason
       readonly message: string
     }
-  /** A waiting instance of a run that is going to fail: stop waiting, let go of what it holds. */
+  /** Of a run that is going to fail: an instance that waits, or that waits to be tried again, ends at once. */
   | {
       readonly kind: 'cancel-instance'
       readonly stepId: string

@@ -18,6 +18,8 @@ export type Resolved<Value> =
 export type ResolveProblem = SyntaxProblem & {
   /** Where in the value: keys and places */
   readonly path: readonly (string | number)[]
+  /** The reference that is unresolved; absent when something else is wrong */
+  readonly reference?: Reference
 }
 
 /** A value that grows beyond this, counted in characters of text, is refused. */
@@ -134,7 +136,7 @@ function sizeOf(value: Json): number {
 
 function unresolved(reference: Reference, why: string): { ok: false; problem: ResolveProblem } {
   const message = `\${${reference.text}} is unresolved: ${why}`
-  return { ok: false, problem: { message, offset: reference.offset, path: [] } }
+  return { ok: false, problem: { message, offset: reference.offset, path: [], reference } }
 }
 
 function describe(segment: string | number): string {

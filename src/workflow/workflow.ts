@@ -23,7 +23,7 @@ export const DONE_WHEN = ['opened', 'merged', 'finished'] as const
 export type DoneWhen = (typeof DONE_WHEN)[number]
 
 export type WorkflowLimits = {
-  /** Step instances of one run that may hold a slot at once */
+  /** Step instances of one run that may be running at once, of those that take a slot */
   readonly parallel?: number
 }
 
@@ -68,7 +68,7 @@ export type StepCommon = {
   readonly timeoutMs?: number
   /** A list, or a reference to one: one instance per element */
   readonly forEach?: string | readonly Json[]
-  /** Instances of this step under way at once; absent: all */
+  /** Instances of this step running or waiting at once; absent: all */
   readonly maxParallel?: number
   readonly onFailure: OnFailure
   /** Outputs that the author promises, for checking references to them */
@@ -150,10 +150,10 @@ export type Step =
   | WorkflowStep
   | WaitStep
 
-/** Kinds whose instances hold no slot while they are under way: nothing of theirs runs in a sandbox. */
+/** Kinds that take no slot: nothing of theirs runs in a sandbox. */
 const SLOTLESS_KINDS: readonly StepKind[] = ['approve', 'pull-request', 'workflow', 'wait']
 
-/** Whether an instance of this step takes one of the slots while it is running or waiting. */
+/** Whether an instance of this step takes one of the slots while it is running; a waiting one never does. */
 export function takesSlot(step: Step): boolean {
   return !SLOTLESS_KINDS.includes(step.kind)
 }
