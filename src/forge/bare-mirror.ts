@@ -3,6 +3,7 @@ import { isBranchName } from './branch-name.ts'
 import { ForgeError } from './contract.ts'
 import { exclusively } from './exclusive.ts'
 import { firstLine, type Git } from './git-command.ts'
+import { mergeWork } from './merge-commits.ts'
 import type { CommitHash, ImportBundle, Mirror } from './mirror-contract.ts'
 import { diffCommits } from './mirror-diff.ts'
 import { exportBundle } from './mirror-export.ts'
@@ -96,6 +97,13 @@ export class BareMirror implements Mirror {
     signal: AbortSignal,
   ) {
     return log(this.repository, input, signal)
+  }
+
+  mergeCommits(
+    input: { readonly ours: CommitHash; readonly theirs: CommitHash; readonly ref: string },
+    signal: AbortSignal,
+  ) {
+    return this.exclusively(signal, () => mergeWork(this.repository, input, signal))
   }
 
   async listRefs(prefix: string, signal: AbortSignal) {

@@ -22,6 +22,12 @@ export interface Forge {
    */
   ensureMirror(project: ForgeProject, signal: AbortSignal): Promise<Mirror>
 
+  /**
+   * The project's mirror as it is on disk, without asking the remote: what work in progress needs goes on while
+   * the remote is away. Made by ensureMirror when there is none yet.
+   */
+  openMirror(project: ForgeProject, signal: AbortSignal): Promise<Mirror>
+
   /** Makes the remote's branch point at the commit. Trouble on the way is an outcome too: nothing is lost, the
    * commit stays in the mirror. Throws only when the signal aborts or the caller asks for the impossible. */
   pushBranch(input: PushBranch, signal: AbortSignal): Promise<PushOutcome>

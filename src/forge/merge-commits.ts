@@ -2,10 +2,13 @@ import type { MirrorRepository } from './bare-mirror.ts'
 import type { CommitHash, MergeOutcome, MergePullRequest } from './contract.ts'
 import { firstLine, splitZero } from './git-command.ts'
 import { toDetail } from './git-trouble.ts'
-import { assertCommit, isAncestor } from './mirror-read.ts'
+import { assertCommit, isAncestor, log } from './mirror-read.ts'
 import { toPrintableName } from './printable.ts'
+import { isWorkRef } from './work-ref.ts'
 
 const FILE_COUNT_MAX = 500
+
+type MergedTrees = Exclude<MergeOutcome, { kind: 'already-merged' }>
 
 /** A merge commit of two commits, made of objects only: no work tree, no index, no merge program. */
 export async function mergeCommits(
@@ -15,9 +18,11 @@ export async function mergeCommits(
     readonly head: CommitHash
     readonly message: string
     readonly actor: MergePullRequest['actor']
+    /** Instant of the commit, `s` since the epoch; now when left out */
+    readonly atSeconds?: number
   },
   signal: AbortSignal,
-): Promise<Exclude<MergeOutcome, { kind: 'already-merged' }>> {
+): Promise<MergedTrees> {
   const { base, head } = merge
   const tried = await git({
     attempt: 'merge',
@@ -49,10 +54,40 @@ export async function mergeCommits(
       GIT_AUTHOR_EMAIL: person.email,
       GIT_COMMITTER_NAME: person.name,
       GIT_COMMITTER_EMAIL: person.email,
+      ...(merge.atSeconds === undefined
+        ? {}
+        : { GIT_AUTHOR_DATE: `@${merge.atSeconds} +0000`, GIT_COMMITTER_DATE: `@${merge.atSeconds} +0000` }),
     },
     signal,
   })
   return { kind: 'merged', commit: firstLine(committed) }
+}
+
+/** See Mirror.mergeCommits. */
+export async function mergeWork(
+  mirror: MirrorRepository,
+  input: { readonly ours: CommitHash; readonly theirs: CommitHash; readonly ref: string },
+  signal: AbortSignal,
+): Promise<Extract<MergedTrees, { kind: 'merged' | 'conflict' }>> {
+  const { ours, theirs, ref } = input
+  if (!isWorkRef(ref)) throw new Error(`not a ref for work: ${JSON.stringify(ref.slice(0, 200))}`)
+  if (await isAncestor(mirror, theirs, ours, signal)) return { kind: 'merged', commit: ours }
+  if (await isAncestor(mirror, ours, theirs, signal)) return { kind: 'merged', commit: theirs }
+  const [newest] = await log(mirror, { to: ours, countMax: 1 }, signal)
+  const [other] = await log(mirror, { to: theirs, countMax: 1 }, signal)
+  const atSeconds = Math.max(newest?.committedAt ?? 0, other?.committedAt ?? 0) / 1000
+  const actor = { name: 'Swarm', email: 'swarm@localhost' }
+  const message = `Merge work of two steps\n\n${ours}\n${theirs}\n`
+  const merged = await mergeCommits(mirror, { base: ours, head: theirs, message, actor, atSeconds }, signal)
+  if (merged.kind === 'rejected') return { kind: 'conflict', files: [], detail: merged.detail }
+  if (merged.kind === 'conflict') return merged
+  await mirror.git({
+    attempt: `keep a merge at ${ref}`,
+    args: ['update-ref', ref, merged.commit],
+    gitDir: mirror.gitDir,
+    signal,
+  })
+  return merged
 }
 
 /** The commit by which a branch came to contain another; `undefined` when it does not. */

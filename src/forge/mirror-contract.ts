@@ -76,6 +76,18 @@ export interface Mirror {
     signal: AbortSignal,
   ): Promise<readonly LogEntry[]>
 
+  /**
+   * Merges work of two sides and keeps the result at a ref of the run; no work tree. The same commits always give
+   * the same merge commit, so repeating it is harmless. Where one contains the other, that one is the result.
+   */
+  mergeCommits(
+    input: { readonly ours: CommitHash; readonly theirs: CommitHash; readonly ref: string },
+    signal: AbortSignal,
+  ): Promise<
+    | { readonly kind: 'merged'; readonly commit: CommitHash }
+    | { readonly kind: 'conflict'; readonly files: readonly string[]; readonly detail: string }
+  >
+
   /** Refs under a prefix such as `refs/swarm/<run>/`. */
   listRefs(
     prefix: string,

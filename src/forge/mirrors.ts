@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { BareMirror, fetchBranch } from './bare-mirror.ts'
+import { BareMirror, fetchBranch, toRemoteRef } from './bare-mirror.ts'
 import type { ForgeCredentials, ForgeProject } from './contract.ts'
-import { exclusively } from './exclusive.ts'
 import { createGit, type Git, type RunProcess } from './git-command.ts'
-import { openRemote } from './remote.ts'
+import { describeRemote, openRemote, type Remote } from './remote.ts'
 
 export type MirrorsInput = {
   /** Folder of all mirrors, private to the daemon: `<state>/mirrors` */
@@ -20,6 +19,8 @@ export type MirrorsInput = {
 export type Mirrors = {
   /** See Forge.ensureMirror. */
   ensure(project: ForgeProject, signal: AbortSignal): Promise<BareMirror>
+  /** See Forge.openMirror. */
+  open(project: ForgeProject, signal: AbortSignal): Promise<BareMirror>
 }
 
 /** The mirrors below one folder: one bare repository per project. */
@@ -36,19 +37,28 @@ export function createMirrors(input: MirrorsInput): Mirrors {
     swept.set(dir, running)
     return running
   }
+  const toMirror = (project: ForgeProject, remote: Remote) => {
+    const gitDir = join(input.mirrorsDir, `${toDirName(project.projectId)}.git`)
+    const { projectId, defaultBranch } = project
+    return new BareMirror({ projectId, defaultBranch, repository: { git, gitDir, scratchDir }, remote })
+  }
+  const ensure = async (project: ForgeProject, signal: AbortSignal) => {
+    const mirror = toMirror(project, await openRemote(project, input.credentials))
+    const { gitDir } = mirror.repository
+    await mirror.exclusively(signal, async () => {
+      await sweepOnce(scratchDir, sweepScratch)
+      await sweepOnce(gitDir, sweepLocks)
+      await ensureRepository(git, gitDir, signal)
+      await fetchBranch(mirror.repository, mirror.remote, project.defaultBranch, signal)
+    })
+    return mirror
+  }
   return {
-    async ensure(project, signal) {
-      const remote = await openRemote(project, input.credentials)
-      const gitDir = join(input.mirrorsDir, `${toDirName(project.projectId)}.git`)
-      const repository = { git, gitDir, scratchDir }
-      await exclusively(gitDir, signal, async () => {
-        await sweepOnce(scratchDir, sweepScratch)
-        await sweepOnce(gitDir, sweepLocks)
-        await ensureRepository(git, gitDir, signal)
-        await fetchBranch(repository, remote, project.defaultBranch, signal)
-      })
-      const { projectId, defaultBranch } = project
-      return new BareMirror({ projectId, defaultBranch, repository, remote })
+    ensure,
+    async open(project, signal) {
+      const mirror = toMirror(project, await describeRemote(project, input.credentials))
+      const base = await mirror.resolve(toRemoteRef(project.defaultBranch), signal)
+      return base === undefined ? await ensure(project, signal) : mirror
     },
   }
 }

@@ -39,9 +39,18 @@ export async function openRemote(
   credentials: ForgeCredentials | undefined,
 ): Promise<Remote> {
   const address = parseRepositoryUrl(project.repositoryUrl)
+  if (address.kind === 'file') await assertDirectory(address.path)
+  return await describeRemote(project, credentials)
+}
+
+/** The same without looking whether it is there. */
+export async function describeRemote(
+  project: ForgeProject,
+  credentials: ForgeCredentials | undefined,
+): Promise<Remote> {
+  const address = parseRepositoryUrl(project.repositoryUrl)
   switch (address.kind) {
     case 'file': {
-      await assertDirectory(address.path)
       return {
         url: address.path,
         fetchOptions: [`--upload-pack=git ${SEALED} upload-pack`],

@@ -50,6 +50,7 @@ export function createFakeForge(input: Omit<MirrorsInput, 'run'>): FakeForge {
     name: 'fake',
     capabilities: { pullRequests: true, checks: true, reviews: true, merge: true },
     ensureMirror: (project, signal) => mirrors.ensure(project, signal),
+    openMirror: (project, signal) => mirrors.open(project, signal),
     pushBranch: async (push, signal) => failPush(push.branch) ?? (await pushBranch(push, signal)),
     openOrUpdatePullRequest: pullRequests.openOrUpdate,
     findPullRequest: pullRequests.find,

@@ -13,6 +13,7 @@ export function createGitForge(input: Omit<MirrorsInput, 'run'>): Forge {
     name: 'git',
     capabilities: { pullRequests: false, checks: false, reviews: false, merge: false },
     ensureMirror: (project, signal) => mirrors.ensure(project, signal),
+    openMirror: (project, signal) => mirrors.open(project, signal),
     pushBranch,
     openOrUpdatePullRequest: unsupported,
     findPullRequest: async () => undefined,

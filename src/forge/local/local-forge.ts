@@ -24,6 +24,10 @@ export function createLocalForge(
       assertDirectory(project)
       return await mirrors.ensure(project, signal)
     },
+    async openMirror(project, signal) {
+      assertDirectory(project)
+      return await mirrors.open(project, signal)
+    },
     pushBranch,
     openOrUpdatePullRequest: pullRequests.openOrUpdate,
     findPullRequest: pullRequests.find,
