@@ -84,7 +84,8 @@ const REQUESTS = {
   signal: object({ op: oneOf(['signal']), execId, signal: oneOf(EXEC_SIGNALS) }),
   attach: object({ op: oneOf(['attach']), execId, stdoutOffset: offset, stderrOffset: offset }),
   put: object({ op: oneOf(['put']), path: guestPath }),
-  get: object({ op: oneOf(['get']), path: guestPath }),
+  /** With `onlyFile`, anything but a regular file is refused */
+  get: object({ op: oneOf(['get']), path: guestPath, onlyFile: boolean }),
   renew: object({ op: oneOf(['renew']), deadmanMs: waitMs }),
   usage: object({ op: oneOf(['usage']) }),
   ping: object({ op: oneOf(['ping']), nonce: text(128) }),
@@ -195,6 +196,10 @@ export const parseGuestConfig = object({
   env: textByName(1024, TEXT_MAX),
   /** Who workloads run as; left out, they run as the guest program itself */
   workloadUser: optional(object({ uid: integer(1, 2 ** 32 - 2), gid: integer(1, 2 ** 32 - 2) })),
+  /** Directories that are handed to the workload's user at the start */
+  ownDirectories: list(guestPath, 32),
+  /** Where an exec starts when it does not say */
+  workspace: guestPath,
   /** Arguments put before every command, such as `prlimit … --` */
   argvPrefix: list(text(PATH_MAX), 64),
   /** Prefix → replacement, for drivers that cannot give the paths their names */

@@ -1,0 +1,211 @@
+/**
+ * Limits that the kernel enforces for a group of processes: control groups, version 1 or 2 as found. Groups
+ * are made below the one this process lives in, so that limits set on us hold for them too.
+ */
+import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+
+const CONTROLLERS = ['memory', 'pids', 'cpu'] as const
+type Controller = (typeof CONTROLLERS)[number]
+
+export type CgroupSupport =
+  | { readonly version: 1; readonly directories: Readonly<Record<Controller, string>> }
+  | { readonly version: 2; readonly directory: string }
+
+export type CgroupLimits = {
+  readonly memoryBytes: number
+  readonly processCountMax: number
+  readonly cpuCount?: number
+}
+
+export type CgroupCounters = {
+  /** Processes killed because the group was out of memory */
+  readonly oomKillCount: number
+  /** Forks refused because the group had its number of processes */
+  readonly forkRefusalCount: number
+}
+
+const CPU_PERIOD_US = 100_000
+
+/**
+ * The place where groups with limits can be made; `undefined` when this process has none (no right, no
+ * controller). Really makes and removes a group to find out.
+ * @param mountPoint where control groups are mounted; another one in tests
+ */
+export async function findCgroupSupport(
+  name: string,
+  mountPoint = '/sys/fs/cgroup',
+  ownGroups = '/proc/self/cgroup',
+): Promise<CgroupSupport | undefined> {
+  const lines = (await readFile(ownGroups, 'utf8').catch(() => '')).trim().split('\n')
+  const own = new Map(
+    lines.flatMap((line) => {
+      const [, controllers = '', ...path] = line.split(':')
+      return controllers.split(',').map((controller) => [controller, path.join(':')] as const)
+    }),
+  )
+  return (
+    (await tryVersion2(name, mountPoint, own.get('') ?? '/')) ?? (await tryVersion1(name, mountPoint, own))
+  )
+}
+
+/** Makes a group and sets its limits. Repeating is fine. @returns its directories, for the other functions */
+export async function createCgroup(
+  support: CgroupSupport,
+  name: string,
+  limits: CgroupLimits,
+): Promise<readonly string[]> {
+  const quotaUs = limits.cpuCount === undefined ? undefined : Math.round(limits.cpuCount * CPU_PERIOD_US)
+  if (support.version === 2) {
+    const directory = join(support.directory, name)
+    await mkdir(directory, { recursive: true })
+    await writeFile(join(directory, 'memory.max'), String(limits.memoryBytes))
+    await writeFile(join(directory, 'memory.swap.max'), '0').catch(ignoreAbsent)
+    await writeFile(join(directory, 'pids.max'), String(limits.processCountMax))
+    if (quotaUs !== undefined) await writeFile(join(directory, 'cpu.max'), `${quotaUs} ${CPU_PERIOD_US}`)
+    return [directory]
+  }
+  const { memory, pids, cpu } = support.directories
+  const directories = [memory, pids, ...(quotaUs === undefined ? [] : [cpu])].map((base) => join(base, name))
+  for (const directory of directories) await mkdir(directory, { recursive: true })
+  await writeFile(join(memory, name, 'memory.limit_in_bytes'), String(limits.memoryBytes))
+  await writeFile(join(memory, name, 'memory.memsw.limit_in_bytes'), String(limits.memoryBytes)).catch(
+    ignoreAbsent,
+  )
+  await writeFile(join(pids, name, 'pids.max'), String(limits.processCountMax))
+  if (quotaUs !== undefined) {
+    await writeFile(join(cpu, name, 'cpu.cfs_period_us'), String(CPU_PERIOD_US))
+    await writeFile(join(cpu, name, 'cpu.cfs_quota_us'), String(quotaUs))
+  }
+  return directories
+}
+
+/** Arguments of a program that enters the groups and then becomes the given one; the text of it is constant. */
+export function enterCgroupArguments(directories: readonly string[]): readonly string[] {
+  const enter = 'while [ "$1" != -- ]; do echo $$ >"$1" || exit 125; shift; done; shift; exec "$@"'
+  return [
+    '/bin/sh',
+    '-c',
+    enter,
+    'sh',
+    ...directories.map((directory) => join(directory, 'cgroup.procs')),
+    '--',
+  ]
+}
+
+export async function readCgroupCounters(directories: readonly string[]): Promise<CgroupCounters> {
+  let oomKillCount = 0
+  let forkRefusalCount = 0
+  for (const directory of directories) {
+    for (const file of ['memory.events', 'memory.oom_control']) {
+      oomKillCount = Math.max(oomKillCount, await readCounter(join(directory, file), 'oom_kill'))
+    }
+    forkRefusalCount = Math.max(forkRefusalCount, await readCounter(join(directory, 'pids.events'), 'max'))
+  }
+  return { oomKillCount, forkRefusalCount }
+}
+
+/** Pids of the processes in the groups. */
+export async function listCgroupPids(directories: readonly string[]): Promise<readonly number[]> {
+  const pids = new Set<number>()
+  for (const directory of directories) {
+    const text = await readFile(join(directory, 'cgroup.procs'), 'utf8').catch(ignoreAbsent)
+    for (const pid of (text ?? '').split('\n').filter(Boolean)) pids.add(Number(pid))
+  }
+  return [...pids]
+}
+
+/** Removes empty groups; the kernel needs a moment after the last process. @throws when they stay busy */
+export async function removeCgroup(directories: readonly string[], timeoutMs: number): Promise<void> {
+  for (const directory of directories) {
+    for (let waitedMs = 0; ; waitedMs += 5) {
+      try {
+        await rmdir(directory)
+        break
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException
+        if (code === 'ENOENT') break
+        if (code !== 'EBUSY' || waitedMs >= timeoutMs) throw error
+        await delay(5)
+      }
+    }
+  }
+}
+
+/** Names of the groups below the place; and, once none is left, the place itself is removed by `removeCgroupBase`. */
+export async function listCgroups(support: CgroupSupport): Promise<ReadonlyMap<string, readonly string[]>> {
+  const bases = support.version === 2 ? [support.directory] : Object.values(support.directories)
+  const groups = new Map<string, string[]>()
+  for (const base of bases) {
+    const entries = await readdir(base, { withFileTypes: true }).catch(ignoreAbsent)
+    for (const entry of entries ?? []) {
+      if (entry.isDirectory())
+        groups.set(entry.name, [...(groups.get(entry.name) ?? []), join(base, entry.name)])
+    }
+  }
+  return groups
+}
+
+/** Removes the place itself when no group is left in it. */
+export async function removeCgroupBase(support: CgroupSupport): Promise<void> {
+  const bases = support.version === 2 ? [support.directory] : Object.values(support.directories)
+  for (const base of bases) {
+    await rmdir(base).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT' && error.code !== 'EBUSY' && error.code !== 'ENOTEMPTY') throw error
+    })
+  }
+}
+
+async function tryVersion1(
+  name: string,
+  mountPoint: string,
+  own: ReadonlyMap<string, string>,
+): Promise<CgroupSupport | undefined> {
+  const directories = {} as Record<Controller, string>
+  for (const controller of CONTROLLERS) {
+    const path = own.get(controller)
+    if (path === undefined) return undefined
+    directories[controller] = join(mountPoint, controller, path, name)
+  }
+  try {
+    for (const directory of Object.values(directories)) await mkdir(directory, { recursive: true })
+    return { version: 1, directories }
+  } catch {
+    // No right to make a group here: there are no hard limits, and the capability says so.
+    return undefined
+  }
+}
+
+async function tryVersion2(
+  name: string,
+  mountPoint: string,
+  ownPath: string,
+): Promise<CgroupSupport | undefined> {
+  for (const base of [join(mountPoint, ownPath), mountPoint]) {
+    try {
+      const controllers = (await readFile(join(base, 'cgroup.controllers'), 'utf8')).trim().split(' ')
+      if (!CONTROLLERS.every((controller) => controllers.includes(controller))) return undefined
+      const directory = join(base, name)
+      await mkdir(directory, { recursive: true })
+      const enable = CONTROLLERS.map((controller) => `+${controller}`).join(' ')
+      // A group with processes of its own cannot give controllers to its children: then the next one up is tried.
+      await writeFile(join(base, 'cgroup.subtree_control'), enable)
+      await writeFile(join(directory, 'cgroup.subtree_control'), enable)
+      return { version: 2, directory }
+    } catch {
+      await rmdir(join(base, name)).catch(() => {})
+    }
+  }
+  return undefined
+}
+
+async function readCounter(path: string, key: string): Promise<number> {
+  const text = await readFile(path, 'utf8').catch(ignoreAbsent)
+  const line = (text ?? '').split('\n').find((candidate) => candidate.startsWith(`${key} `))
+  return line === undefined ? 0 : Number(line.slice(key.length + 1))
+}
+
+function ignoreAbsent(error: NodeJS.ErrnoException): undefined {
+  if (!['ENOENT', 'ENODEV', 'EOPNOTSUPP', 'EINVAL'].includes(error.code ?? '')) throw error
+}
