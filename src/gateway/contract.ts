@@ -1,7 +1,7 @@
 /**
  * The gateway is the only way out of a sandbox. Each run gets a door: a unix socket in a directory that is
  * bound into its sandbox. Through it go HTTP proxy requests (absolute form and CONNECT) to allowed hosts, and
- * model requests (`/model/<name>/…`) whose real key is added on the host. What a door lets through is the
+ * model requests (`/model/<name>/…`; `GET /model/` lists the names) whose real key is added on the host. What a door lets through is the
  * intersection of what the run asks for (`DoorPolicy`) and what the operator allows (given to `createGateway`).
  */
 export interface Gateway {

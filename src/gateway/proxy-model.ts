@@ -38,6 +38,7 @@ export async function proxyModel(
   response: ServerResponse,
 ): Promise<Refusal | null> {
   const [, , name = '', ...rest] = (request.url ?? '').split('?')[0]?.split('/') ?? []
+  if (name === '' && request.method === 'GET') return listRoutes(door, exchange, response)
   const path = `/${rest.join('/')}`
   const route = door.models.get(name)
   if (route === undefined) return refusal('model_unknown', 'this run has no model route of that name')
@@ -80,6 +81,17 @@ export async function proxyModel(
     idle.stop()
     upstream.body.destroy()
   }
+}
+
+/** `GET /model/`: what this run may ask, and in which protocol. */
+function listRoutes(door: DoorContext, exchange: Exchange, response: ServerResponse): null {
+  const models = [...door.models.values()].map(({ name, protocol }) => ({ name, protocol }))
+  const body = JSON.stringify({ models })
+  exchange.status = 200
+  exchange.responseBytes = Buffer.byteLength(body)
+  response.writeHead(200, { 'content-type': 'application/json', 'content-length': exchange.responseBytes })
+  response.end(body)
+  return null
 }
 
 function refusal(reason: Refusal['reason'], message: string): Refusal {
