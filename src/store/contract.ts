@@ -261,6 +261,13 @@ export type UpsertPullRequestInput = Pick<
 /** What an effect's success changes, in the transaction that records it. */
 export type EffectOutcome =
   | { readonly kind: 'plain'; readonly result: JsonObject }
+  /** The forge has no pull requests: the branch is there, the ticket names it */
+  | {
+      readonly kind: 'pushed'
+      readonly ticketId: TicketId
+      readonly branch: string
+      readonly result: JsonObject
+    }
   | {
       readonly kind: 'pull_request'
       readonly pullRequest: UpsertPullRequestInput

@@ -1,0 +1,90 @@
+import type { RunId } from '../domain/id.ts'
+import type { LeaseProof } from '../domain/run.ts'
+import type { RunStopMode } from '../engine/run-stop.ts'
+import type { SwarmEngine } from '../engine/swarm-engine.ts'
+import type { Logger } from '../platform/log.ts'
+import type { Claim } from '../store/contract.ts'
+import { LeaseLostError } from '../store/errors.ts'
+import type { LeaseKeeper } from './lease-keeper.ts'
+import type { Translator } from './translator.ts'
+
+export type ExecutorDeps = {
+  readonly engine: SwarmEngine
+  readonly translator: Translator
+  readonly leases: LeaseKeeper
+  readonly holder: string
+  readonly logger: Logger
+}
+
+/** Takes claimed runs through translation and the engine; every held run is one entry here until its lease is gone. */
+export class Executor {
+  readonly #deps: ExecutorDeps
+  readonly #held = new Map<RunId, { done: Promise<void>; translating: AbortController }>()
+  #lastCompletionAt: number | null = null
+  readonly #onFree: () => void
+  readonly #now: () => number
+
+  /** @param onFree called whenever a slot became free */
+  constructor(deps: ExecutorDeps, options: { onFree: () => void; now: () => number }) {
+    this.#deps = deps
+    this.#onFree = options.onFree
+    this.#now = options.now
+  }
+
+  get heldRunIds(): readonly RunId[] {
+    return [...this.#held.keys()]
+  }
+
+  /** Instant at which the last held run ended here, `ms` since the epoch */
+  get lastCompletionAt(): number | null {
+    return this.#lastCompletionAt
+  }
+
+  /** Begins at once and returns; the slot is held until the run ended, parked, was released or detached. */
+  start(claim: Claim): void {
+    const { run } = claim
+    const { engine, leases, holder } = this.#deps
+    const proof: LeaseProof = { runId: run.id, holder, epoch: run.lease.epoch }
+    engine.slots.hold(run.id)
+    leases.hold(run.id, run.lease.epoch)
+    const translating = new AbortController()
+    const done = this.#run(claim, proof, translating.signal).finally(() => {
+      this.#held.delete(run.id)
+      leases.release(run.id)
+      engine.slots.release(run.id)
+      this.#onFree()
+    })
+    this.#held.set(run.id, { done, translating })
+  }
+
+  /** Stops the work on one run here. */
+  stop(runId: RunId, mode: RunStopMode): void {
+    this.#held.get(runId)?.translating.abort()
+    this.#deps.engine.stop(runId, mode)
+  }
+
+  /** Resolves when nothing is held any more. */
+  async settle(): Promise<void> {
+    while (this.#held.size > 0) await Promise.all([...this.#held.values()].map(({ done }) => done))
+  }
+
+  async #run(claim: Claim, proof: LeaseProof, signal: AbortSignal): Promise<void> {
+    const { engine, translator } = this.#deps
+    const logger = this.#deps.logger.child({ ticketId: claim.ticket.id, runId: claim.run.id })
+    try {
+      logger.info({ ticket: claim.ticket.key, epoch: proof.epoch, kind: claim.kind }, 'run claimed')
+      if (!(await translator.translate(claim, proof, signal))) {
+        logger.info({}, 'ticket could not be translated')
+        return
+      }
+      const end = await engine.drive(proof)
+      if (end === 'finished') this.#lastCompletionAt = this.#now()
+      logger.info({ end }, 'run left')
+    } catch (error) {
+      if (signal.aborted) return
+      if (error instanceof LeaseLostError) logger.warn({}, 'run given up: somebody else holds it')
+      // The lease is left to expire: another attempt begins, by this coordinator or by another one.
+      else logger.error({ err: error }, 'run given up because of a mistake or a failing store')
+    }
+  }
+}

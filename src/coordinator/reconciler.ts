@@ -1,0 +1,127 @@
+import type { HostId, RunId, SandboxId } from '../domain/id.ts'
+import type { Logger } from '../platform/log.ts'
+import type { SandboxDriver } from '../sandbox/contract.ts'
+import type { Store } from '../store/contract.ts'
+
+export type ReconcilerSettings = {
+  readonly hostId: HostId
+  readonly holder: string
+  readonly runCountMax: number
+  readonly retryDelayMs: number
+  /** Time between looks at leases and waits, `ms` */
+  readonly intervalMs: number
+  /** Time between sweeps over sandboxes, `ms` */
+  readonly sweepIntervalMs: number
+}
+
+/**
+ * Makes the records and the world agree: leases that passed, waits whose time came, sandboxes that nobody drives.
+ * Safe at any time and twice.
+ */
+export class Reconciler {
+  readonly #store: Store
+  readonly #driver: SandboxDriver
+  readonly #settings: ReconcilerSettings
+  readonly #logger: Logger
+  readonly #heldRunIds: () => readonly RunId[]
+  #timers: NodeJS.Timeout[] = []
+  #present: Promise<unknown> = Promise.resolve()
+  #lastTickAt: number
+
+  constructor(input: {
+    store: Store
+    driver: SandboxDriver
+    settings: ReconcilerSettings
+    logger: Logger
+    heldRunIds: () => readonly RunId[]
+  }) {
+    this.#store = input.store
+    this.#driver = input.driver
+    this.#settings = input.settings
+    this.#logger = input.logger
+    this.#heldRunIds = input.heldRunIds
+    this.#lastTickAt = input.store.now()
+  }
+
+  /** What the processes before this one left, before anything is claimed. */
+  async recover(): Promise<void> {
+    const { write, read } = this.#store
+    const hosts = await read.listHosts()
+    const before = hosts.filter((host) => host.holder !== this.#settings.holder)
+    const taken = await write.takeOverRuns({ holders: before.map((host) => host.holder) })
+    if (taken.length > 0)
+      this.#logger.info({ runIds: taken }, 'runs taken over from a coordinator that ended')
+    for (const host of before) if (host.stoppedAt === null) await write.stopHost({ hostId: host.id })
+    const effects = await write.reclaimSendingEffects()
+    if (effects > 0) this.#logger.info({ count: effects }, 'effects to be sent again')
+    await this.sweep()
+  }
+
+  start(): void {
+    this.#timers = [
+      setInterval(() => this.#enqueue(() => this.tick()), this.#settings.intervalMs),
+      setInterval(() => this.#enqueue(() => this.sweep()), this.#settings.sweepIntervalMs),
+    ]
+  }
+
+  async stop(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer)
+    await this.#present
+  }
+
+  /** Instant at which it last went round, `ms` since the epoch */
+  get lastTickAt(): number {
+    return this.#lastTickAt
+  }
+
+  /** Leases and waits. */
+  async tick(): Promise<void> {
+    const { runCountMax, retryDelayMs, hostId } = this.#settings
+    const expired = await this.#store.write.expireLeases({ runCountMax, retryDelayMs })
+    if (expired.length > 0) this.#logger.warn({ runIds: expired }, 'leases expired')
+    await this.#store.write.expireWaits()
+    await this.#store.write.touchHost({ hostId })
+    this.#lastTickAt = this.#store.now()
+  }
+
+  /** Sandboxes: what no running attempt names, and no run held here may be using, is removed. */
+  async sweep(): Promise<void> {
+    // Asked before the store is: a sandbox that is made meanwhile is not among them, so it is never removed.
+    const present = await this.#driver.list()
+    const entries = await this.#store.read.listSandboxEntries({ isLive: true })
+    const held = new Set(this.#heldRunIds())
+    const inUse = new Set<SandboxId>()
+    const stale: SandboxId[] = []
+    for (const entry of entries) {
+      const attempt = await this.#store.read.findAttempt(entry.attemptId)
+      if (held.has(entry.runId) || attempt?.status === 'running') inUse.add(entry.id)
+      else stale.push(entry.id)
+    }
+    const unused = present.map((record) => record.sandboxId).filter((id) => !inUse.has(id))
+    const report = await this.#driver.gc(new AllBut(unused))
+    for (const sandboxId of stale) await this.#store.write.markSandbox({ sandboxId, status: 'gone' })
+    if (report.removed.length > 0) this.#logger.info({ sandboxIds: report.removed }, 'sandboxes removed')
+    for (const problem of report.problems) this.#logger.warn({ problem }, 'sandbox not removed')
+  }
+
+  /** One at a time; a slow sweep does not pile up. */
+  #enqueue(work: () => Promise<void>): void {
+    this.#present = this.#present.then(work).catch((error: unknown) => {
+      this.#logger.error({ err: error }, 'reconciliation failed')
+    })
+  }
+}
+
+/** Every sandbox except these, also those that nobody has heard of yet. */
+class AllBut extends Set<SandboxId> {
+  readonly #except: ReadonlySet<SandboxId>
+
+  constructor(except: readonly SandboxId[]) {
+    super()
+    this.#except = new Set(except)
+  }
+
+  override has(sandboxId: SandboxId): boolean {
+    return !this.#except.has(sandboxId)
+  }
+}

@@ -1,0 +1,128 @@
+import type { Effect } from '../domain/effect.ts'
+import { decideRetry, type RetryPolicy } from '../domain/retry.ts'
+import { Bell } from '../engine/bell.ts'
+import type { EngineDeps } from '../engine/ports.ts'
+import { type EffectEnd, sendEffect } from '../engine/send-effect.ts'
+import type { Logger } from '../platform/log.ts'
+import type { Store } from '../store/contract.ts'
+
+const SENDING_COUNT_MAX = 4
+const EFFECT_TIMEOUT_MS = 10 * 60_000
+
+/** Effects are cheap to repeat and dear to lose, so they are tried more often than steps. */
+export const EFFECT_RETRY: RetryPolicy = {
+  attemptCountMax: 6,
+  backoffMs: 1_000,
+  backoffMaxMs: 300_000,
+  on: ['infrastructure', 'agent', 'model', 'timeout'],
+}
+
+/**
+ * Empties the outbox: what the store decided is carried to the outside world and its outcome recorded. At most one
+ * effect of a ticket is under way at a time, in the order in which they were decided.
+ */
+export class Reporter {
+  readonly #store: Store
+  readonly #deps: EngineDeps
+  readonly #logger: Logger
+  readonly #pollIntervalMs: number
+  readonly #retry: RetryPolicy
+  readonly #bell = new Bell()
+  readonly #stop = new AbortController()
+  readonly #sending = new Set<Promise<void>>()
+  #loop: Promise<void> | undefined
+  #unsubscribe: (() => void) | undefined
+
+  constructor(input: { deps: EngineDeps; pollIntervalMs: number; retry?: RetryPolicy }) {
+    this.#deps = input.deps
+    this.#store = input.deps.store
+    this.#logger = input.deps.logger
+    this.#pollIntervalMs = input.pollIntervalMs
+    this.#retry = input.retry ?? EFFECT_RETRY
+  }
+
+  start(): void {
+    this.#unsubscribe = this.#store.subscribe((events) => {
+      if (events.some((event) => event.type.startsWith('effect.'))) this.#bell.ring()
+    })
+    this.#loop = this.#run()
+  }
+
+  /** Stops what is being sent; it is pending again for the next process, which finds what had happened. */
+  async stop(): Promise<void> {
+    this.#unsubscribe?.()
+    this.#stop.abort()
+    this.#bell.ring()
+    await this.#loop
+    await Promise.all(this.#sending)
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      let dueInMs = this.#pollIntervalMs
+      try {
+        const room = SENDING_COUNT_MAX - this.#sending.size
+        const effects = room > 0 ? await this.#store.write.claimEffects({ countMax: room }) : []
+        for (const effect of effects) this.#begin(effect)
+        const dueAt = await this.#store.read.findNextDueAt()
+        if (dueAt !== undefined) dueInMs = Math.min(dueInMs, Math.max(20, dueAt - this.#store.now()))
+      } catch (error) {
+        this.#logger.error({ err: error }, 'outbox not read')
+      }
+      if (!this.#stop.signal.aborted) await this.#bell.wait({ timeoutMs: dueInMs })
+    }
+  }
+
+  #begin(effect: Effect): void {
+    const sending = this.#send(effect)
+      .catch((error) => {
+        if (!this.#stop.signal.aborted)
+          this.#logger.error({ err: error, effectId: effect.id }, 'effect not recorded')
+      })
+      .finally(() => {
+        this.#sending.delete(sending)
+        this.#bell.ring()
+      })
+    this.#sending.add(sending)
+  }
+
+  async #send(effect: Effect): Promise<void> {
+    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(EFFECT_TIMEOUT_MS)])
+    const logger = this.#logger.child({ ticketId: effect.ticketId, runId: effect.runId, effectId: effect.id })
+    const end = await this.#try(effect, signal, logger)
+    if (end === undefined) return
+    if (end.kind === 'done') {
+      await this.#store.write.completeEffect({ effectId: effect.id, outcome: end.outcome })
+      logger.info({ kind: effect.kind, outcome: end.outcome.kind }, 'effect sent')
+      return
+    }
+    const { reason, detail } = end
+    const decision = decideRetry({
+      policy: this.#retry,
+      reason,
+      attempt: effect.attemptCount,
+      now: this.#store.now(),
+      random: this.#deps.random.number(),
+      ...(end.retryAfterMs === undefined ? {} : { retryAfterMs: end.retryAfterMs }),
+    })
+    logger.warn({ kind: effect.kind, reason, detail, decision: decision.kind }, 'effect failed')
+    await this.#store.write.failEffect({
+      effectId: effect.id,
+      reason,
+      detail,
+      ...(decision.kind === 'retry' ? { retryAt: decision.notBefore } : {}),
+    })
+  }
+
+  /** `undefined`: this process ends; the effect is sent again by the next one. */
+  async #try(effect: Effect, signal: AbortSignal, logger: Logger): Promise<EffectEnd | undefined> {
+    try {
+      return await sendEffect(this.#deps, effect, signal)
+    } catch (error) {
+      if (this.#stop.signal.aborted) return undefined
+      logger.error({ err: error }, 'effect ended by a mistake in Swarm')
+      const detail = error instanceof Error ? error.message : String(error)
+      return { kind: 'failed', reason: 'forge_failed', detail: `internal error: ${detail}` }
+    }
+  }
+}
