@@ -47,7 +47,7 @@ export async function decideBase(
       detail: 'no check is declared, so nothing was verified',
     }
   }
-  const mirror = await repository.forge.ensureMirror(repository.project, signal)
+  const mirror = await repository.forge.openMirror(repository.project, signal)
   const diff = await mirror.diff({ from: baseCommit, to: commit, textBytesMax: 1 }, signal)
   if (diff.fileCount > 0) return { kind: 'commit', commit }
   return { kind: 'refused', reason: 'no_change', detail: 'the run changed nothing, so nothing was verified' }

@@ -53,7 +53,7 @@ export async function bringWorkHome(
       bytesMax: BUNDLE_BYTES_MAX,
     })
     await writeFile(path, bundle, { mode: 0o600 })
-    const mirror = await repository.forge.ensureMirror(repository.project, signal)
+    const mirror = await repository.forge.openMirror(repository.project, signal)
     const outcome = await mirror.importBundle(
       {
         path,

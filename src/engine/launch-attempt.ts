@@ -222,7 +222,7 @@ async function openWorkspace(
       `project ${state.project.key} has no repository: set one with "swarm project edit ${state.project.key} --repository …"`,
     )
   }
-  const mirror = await repository.forge.ensureMirror(repository.project, signal)
+  const mirror = await repository.forge.openMirror(repository.project, signal)
   const directory = join(deps.settings.stateDir, 'tmp', sandbox.id)
   await mkdir(directory, { recursive: true, mode: 0o700 })
   try {

@@ -130,7 +130,7 @@ async function openPullRequest(
       `project ${project.key} has no repository to propose a change to`,
     )
   }
-  const mirror = await repository.forge.ensureMirror(repository.project, signal)
+  const mirror = await repository.forge.openMirror(repository.project, signal)
   const diff = await mirror.diff({ from: pins.baseCommit, to: head.commit, textBytesMax: 1 }, signal)
   if (diff.fileCount === 0) {
     return await fail(opening, 'no_change', 'the run changed nothing, so there is nothing to propose')

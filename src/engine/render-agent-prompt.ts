@@ -61,7 +61,7 @@ async function loadTemplate(
   if (baseCommit === null || repository === undefined) {
     throw new AttemptFailure('repository_missing', `prompt ${source.file} needs a repository to be read from`)
   }
-  const mirror = await repository.forge.ensureMirror(repository.project, signal)
+  const mirror = await repository.forge.openMirror(repository.project, signal)
   const path = `.swarm/prompts/${source.file}`
   const bytes = await mirror.readFileAt({ commit: baseCommit, path }, signal)
   if (bytes === undefined) throw new AttemptFailure('input_invalid', `there is no ${path} at ${baseCommit}`)

@@ -33,7 +33,7 @@ export async function resolveHead(
   if (heads.length === 1) return { kind: 'commit', commit: first }
   const repository = forges.find(state.project)
   if (repository === undefined) return { kind: 'none' }
-  const mirror = await repository.forge.ensureMirror(repository.project, signal)
+  const mirror = await repository.forge.openMirror(repository.project, signal)
   return await mergeHeads(mirror, await dropAncestors(mirror, heads, signal), state.run.id, signal)
 }
 

@@ -59,7 +59,7 @@ async function publish(deps: EngineDeps, payload: PublishPayload, signal: AbortS
   const found = await findRepository(deps, payload.projectId)
   if (found === undefined) return missing(payload.projectId)
   const { forge, project } = found
-  const mirror = await forge.ensureMirror(project, signal)
+  const mirror = await forge.openMirror(project, signal)
   const pushed = await forge.pushBranch(
     { project, mirror, commit: payload.commit, branch: payload.branch },
     signal,

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Effect } from '../domain/effect.ts'
+import type { Door } from '../gateway/contract.ts'
 import type { Json, JsonObject } from '../domain/json.ts'
 import { type ProxyResponse, requestThroughProxy } from '../platform/proxy-request.ts'
 import type { EngineDeps } from './ports.ts'
@@ -27,8 +28,9 @@ export async function sendHttpRequest(
   const token = randomBytes(32).toString('base64url')
   const directory = join(deps.settings.stateDir, 'doors', effect.id)
   await mkdir(directory, { recursive: true, mode: 0o700 })
+  let door: Door | undefined
   try {
-    await using door = await deps.gateway.openDoor({
+    door = await deps.gateway.openDoor({
       runId: effect.runId ?? '',
       ticketId: effect.ticketId,
       runTokenSha256: createHash('sha256').update(token).digest('hex'),
@@ -54,6 +56,7 @@ export async function sendHttpRequest(
     const message = error instanceof Error ? error.message : String(error)
     return { kind: 'failed', reason: 'http_failed', detail: `${payload.method} ${payload.url}: ${message}` }
   } finally {
+    await door?.close()
     await rm(directory, { recursive: true, force: true })
   }
 }

@@ -556,7 +556,11 @@ export type StoreReader = {
   }): Promise<readonly Effect[]>
 
   findPullRequest(
-    by: { pullRequestId: PullRequestId } | { projectId: ProjectId; forge: string; branch: string },
+    /** By branch: the newest one, whatever its status */
+    by:
+      | { pullRequestId: PullRequestId }
+      | { projectId: ProjectId; forge: string; branch: string }
+      | { projectId: ProjectId; forge: string; number: number },
   ): Promise<PullRequest | undefined>
   listPullRequests(filter: {
     projectId?: ProjectId
