@@ -1,0 +1,114 @@
+/** Life cycle of the daemon: start, serve, stop. */
+import { existsSync } from 'node:fs'
+import { mkdir, readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { apiSocketPathOf, type Config } from './config/config.ts'
+import type { Secrets } from './config/secrets.ts'
+import { type Context, createContext } from './context.ts'
+import type { StopMode } from './coordinator/coordinator.ts'
+import { type HttpServer, serveHttpOnTcp, serveHttpOnUnixSocket } from './platform/http-server.ts'
+import { createLogger, type Logger } from './platform/log.ts'
+
+export type Daemon = {
+  /** Always there while the daemon runs; only its owner can open it */
+  readonly apiSocketPath: string
+  /** `http://127.0.0.1:7377`, or `null` when no TCP address is configured */
+  readonly apiUrl: string | null
+  /**
+   * Ends the daemon. `drain` leaves running sandboxes for the next start, `wait` lets held runs end first, `now`
+   * cuts a stop in progress short. May be called again; every call resolves when everything is closed.
+   */
+  stop(options: { mode: StopMode }): Promise<void>
+  /** Resolves when everything is closed, whoever asked for it. */
+  readonly closed: Promise<void>
+}
+
+export type DaemonOptions = {
+  readonly config: Config
+  readonly secrets: Secrets
+  /** Absent: as configured, to standard error */
+  readonly logger?: Logger
+}
+
+const SERVER_GRACE_MS = 2_000
+
+/**
+ * Opens the store, takes over what an earlier start left, begins to claim, then answers. When a part fails, what was
+ * opened before it is closed again.
+ * @throws StoreError, SandboxError or the server's error, each with what to do
+ */
+export async function startDaemon({ config, secrets, logger: given }: DaemonOptions): Promise<Daemon> {
+  const logger = given ?? createLogger({ level: config.log.level })
+  await mkdir(config.stateDir, { recursive: true, mode: 0o711 })
+  for (const { setting, problem } of secrets.missing) logger.warn({ setting }, problem)
+  const version = await readVersion()
+  const context = await createContext({
+    config,
+    secrets,
+    logger,
+    version,
+    guestDirectory: findGuestDirectory(),
+  })
+  const servers: HttpServer[] = []
+  try {
+    await context.coordinator.start()
+    const apiSocketPath = apiSocketPathOf(config)
+    const handler = (request: Request, peer: Parameters<Context['api']['fetch']>[1]) =>
+      context.api.fetch(request, peer)
+    servers.push(await serveHttpOnUnixSocket(handler, apiSocketPath))
+    const { host, port } = config.listen
+    const tcp = port === null ? undefined : await serveHttpOnTcp(handler, { host, port })
+    if (tcp !== undefined) servers.push(tcp)
+    logger.info({ socket: apiSocketPath, url: tcp?.url ?? null, version }, 'swarm is up')
+    return toDaemon(context, servers, apiSocketPath, tcp?.url ?? null, logger)
+  } catch (error) {
+    await closeAll(context, servers, 'now')
+    throw error
+  }
+}
+
+function toDaemon(
+  context: Context,
+  servers: readonly HttpServer[],
+  apiSocketPath: string,
+  apiUrl: string | null,
+  logger: Logger,
+): Daemon {
+  let closing: Promise<void> | undefined
+  let resolveClosed: () => void = () => {}
+  const closed = new Promise<void>((resolve) => {
+    resolveClosed = resolve
+  })
+  return {
+    apiSocketPath,
+    apiUrl,
+    closed,
+    async stop({ mode }) {
+      if (closing !== undefined) await context.coordinator.stop(mode)
+      closing ??= closeAll(context, servers, mode).finally(() => {
+        logger.info({}, 'swarm is down')
+        resolveClosed()
+      })
+      await closing
+    },
+  }
+}
+
+/** Claiming ends first and the store last: what is being recorded still finds it. */
+async function closeAll(context: Context, servers: readonly HttpServer[], mode: StopMode): Promise<void> {
+  await context.coordinator.stop(mode)
+  context.api.endStreams()
+  await Promise.all(servers.map((server) => server.close({ graceMs: SERVER_GRACE_MS })))
+  await context.close()
+}
+
+/** The bundles lie in `dist/guest`: beside the built program, or made by `npm install` in a checkout. */
+function findGuestDirectory(): string {
+  const built = fileURLToPath(new URL('./guest', import.meta.url))
+  return existsSync(built) ? built : fileURLToPath(new URL('../dist/guest', import.meta.url))
+}
+
+async function readVersion(): Promise<string> {
+  const path = fileURLToPath(new URL('../package.json', import.meta.url))
+  return (JSON.parse(await readFile(path, 'utf8')) as { version: string }).version
+}
