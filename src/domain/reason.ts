@@ -67,6 +67,7 @@ export const REASONS = {
   waiting_for_approval: 'person',
   waiting_for_answer: 'person',
   waiting_for_review: 'person',
+  waiting_for_signal: 'person',
   waiting_for_time: 'person',
   waiting_for_effect: 'person',
   waiting_for_run: 'person',

@@ -116,6 +116,6 @@ const IMPORTED_TICKET_STATUSES: Readonly<Record<string, TicketStatus>> = {
 /** Our status for a spelling from outside, or `undefined` when it means nothing here. */
 export function toTicketStatus(spelling: string): TicketStatus | undefined {
   const word = spelling.trim().toLowerCase()
-  if (word in TRANSITIONS.ticket) return word as TicketStatus
+  if (Object.hasOwn(TRANSITIONS.ticket, word)) return word as TicketStatus
   return Object.hasOwn(IMPORTED_TICKET_STATUSES, word) ? IMPORTED_TICKET_STATUSES[word] : undefined
 }
