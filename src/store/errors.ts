@@ -61,8 +61,11 @@ export class VersionConflictError extends StoreError {
 export class NotClaimableError extends StoreError {
   override readonly name = 'NotClaimableError'
   readonly status: string
-  constructor(key: string, status: string) {
-    super('not_claimable', `ticket ${key} cannot be claimed: it is ${status}`)
+  constructor(key: string, status: string, detail?: string) {
+    super(
+      'not_claimable',
+      `ticket ${key} cannot be claimed: it is ${status}${detail === undefined ? '' : `, ${detail}`}`,
+    )
     this.status = status
   }
 }

@@ -1,0 +1,84 @@
+import type { StoreReader } from '../contract.ts'
+import { findEffect, listEffects } from './effects.ts'
+import { listEvents } from './events.ts'
+import { findNextDueAt } from './find-next-due-at.ts'
+import { getFigures } from './get-figures.ts'
+import { findTokenByHash, listHosts, listTokens } from './hosts-and-tokens.ts'
+import { findProject, listProjects } from './projects.ts'
+import { findPullRequest, listPullRequests } from './pull-requests.ts'
+import type { ReadContext } from './read.ts'
+import { findAgent, findWorkflow, listAgents, listWorkflows } from './registry.ts'
+import { listArtifacts, listSandboxEntries, listUsage } from './run-records.ts'
+import {
+  findAttempt,
+  findRun,
+  findWait,
+  listAttempts,
+  listOpenWaits,
+  listRuns,
+  listStepInstances,
+  loadRunState,
+} from './runs.ts'
+import { findTicket, listComments, listDependencies, listDependents, listTickets } from './tickets.ts'
+
+/** Few rows by an index: what the engine and each request need at once. */
+const QUICK = {
+  findProject,
+  findTicket,
+  findRun,
+  loadRunState,
+  listStepInstances,
+  listAttempts,
+  findAttempt,
+  listOpenWaits,
+  findWait,
+  findNextDueAt,
+  findEffect,
+  findPullRequest,
+  listSandboxEntries,
+  findAgent,
+  findWorkflow,
+  listHosts,
+  findTokenByHash,
+}
+
+/** Many rows, or a search: must not hold up a lease. */
+const HEAVY = {
+  listProjects,
+  listTickets,
+  listDependencies,
+  listDependents,
+  listComments,
+  listRuns,
+  listEffects,
+  listPullRequests,
+  listArtifacts,
+  listUsage,
+  listEvents,
+  listAgents,
+  listWorkflows,
+  listTokens,
+  getFigures,
+}
+
+const READS = { ...QUICK, ...HEAVY } satisfies {
+  [Name in keyof StoreReader]: (context: ReadContext, input: never) => ReturnType<StoreReader[Name]>
+}
+
+/** Gives `read` a context that cannot write and whose statements see one state of the store. */
+export type RunRead = <T>(weight: 'quick' | 'heavy', read: (context: ReadContext) => Promise<T>) => Promise<T>
+
+export function bindReader(runRead: RunRead): StoreReader {
+  const bound = Object.entries(READS).map(([name, read]) => {
+    const weight = name in QUICK ? 'quick' : 'heavy'
+    return [
+      name,
+      (input: never) =>
+        runRead(weight, (context) =>
+          (read as (context: ReadContext, input: never) => Promise<unknown>)(context, input),
+        ),
+    ]
+  })
+  // Each entry has the type of its read without the context, which `satisfies` above has checked.
+  return Object.fromEntries(bound) as StoreReader
+}

@@ -1,0 +1,60 @@
+import { sql } from 'kysely'
+import { listStatuses, type StatusOf } from '../../domain/status.ts'
+import type { StoreFigures } from '../contract.ts'
+import type { ReadContext } from './read.ts'
+
+export async function getFigures(context: ReadContext): Promise<StoreFigures> {
+  const { db } = context
+  const tickets = await db
+    .selectFrom('tickets')
+    .select(['status', (eb) => eb.fn.countAll<number>().as('count')])
+    .groupBy('status')
+    .execute()
+  const runs = await db
+    .selectFrom('runs')
+    .select(['status', (eb) => eb.fn.countAll<number>().as('count')])
+    .groupBy('status')
+    .execute()
+  const effects = await db
+    .selectFrom('effects')
+    .select(['status', (eb) => eb.fn.countAll<number>().as('count')])
+    .where('status', 'in', ['pending', 'sending', 'dead'])
+    .groupBy('status')
+    .execute()
+  const last = await db
+    .selectFrom('events')
+    .select((eb) => eb.fn.max('seq').as('seq'))
+    .executeTakeFirst()
+  const countOf = (status: string) => Number(effects.find((row) => row.status === status)?.count ?? 0)
+  return {
+    ticketCounts: countEach('ticket', tickets),
+    runCounts: countEach('run', runs),
+    oldestClaimableAgeMs: await findOldestAge(context),
+    deadEffectCount: countOf('dead'),
+    pendingEffectCount: countOf('pending') + countOf('sending'),
+    lastEventSeq: last?.seq ?? 0,
+  }
+}
+
+/** Age since it could have been claimed, not since it was created: a requeued ticket is not old. */
+async function findOldestAge({ db, now }: ReadContext): Promise<number | null> {
+  const { rows } = await sql<{ at: number | null }>`
+    select min(at) as at from (
+      select case when not_before > queued_at then not_before else queued_at end as at
+        from tickets where status = 'pending' and not_before <= ${now}
+      union all
+      select case when not_before > queued_at then not_before else queued_at end
+        from runs where status = 'queued' and not_before <= ${now}
+    ) as claimable`.execute(db)
+  const at = rows[0]?.at ?? null
+  return at === null ? null : Math.max(0, now - at)
+}
+
+function countEach<T extends 'ticket' | 'run'>(
+  thing: T,
+  rows: readonly { status: string; count: number }[],
+): Record<StatusOf<T>, number> {
+  const counts = new Map(rows.map((row) => [row.status, Number(row.count)]))
+  const entries = listStatuses(thing).map((status) => [status, counts.get(status) ?? 0] as const)
+  return Object.fromEntries(entries) as Record<StatusOf<T>, number>
+}

@@ -1,0 +1,9 @@
+import type { Kysely } from 'kysely'
+import type { Database } from '../schema.ts'
+
+/** What a read works with; it cannot write. */
+export type ReadContext = {
+  readonly db: Kysely<Database>
+  /** `ms` since the epoch, by the store's clock */
+  readonly now: number
+}

@@ -1,0 +1,54 @@
+import { sql } from 'kysely'
+import type { Effect } from '../../domain/effect.ts'
+import type { EffectStatus } from '../../domain/status.ts'
+import { toEffect } from '../rows.ts'
+import type { Tx } from '../transaction.ts'
+
+/**
+ * An effect is due when its time has come and none before it of the same ticket is unsent: the outside world
+ * sees a ticket's effects in the order in which they were decided.
+ */
+export async function claimEffects(tx: Tx, input: { countMax: number }): Promise<readonly Effect[]> {
+  const due = await tx.db
+    .selectFrom('effects as e')
+    .select('e.seq')
+    .where('e.status', '=', sql.lit('pending'))
+    .where('e.not_before', '<=', tx.now)
+    .where((eb) =>
+      eb.not(
+        eb.exists(
+          eb
+            .selectFrom('effects as before')
+            .select('before.seq')
+            .whereRef('before.ticket_id', '=', 'e.ticket_id')
+            .where('before.status', 'in', [
+              sql.lit<EffectStatus>('pending'),
+              sql.lit<EffectStatus>('sending'),
+            ])
+            .where((inner) =>
+              inner.or([
+                inner('before.seq', '<', inner.ref('e.seq')),
+                inner('before.status', '=', sql.lit('sending')),
+              ]),
+            ),
+        ),
+      ),
+    )
+    .orderBy('e.seq')
+    .limit(input.countMax)
+    .$if(tx.dialect.supportsSkipLocked, (query) => query.forUpdate().skipLocked())
+    .execute()
+  if (due.length === 0) return []
+  const claimed = await tx.db
+    .updateTable('effects')
+    .set((eb) => ({ status: 'sending', attempt_count: eb('attempt_count', '+', 1) }))
+    .where(
+      'seq',
+      'in',
+      due.map((row) => row.seq),
+    )
+    .where('status', '=', 'pending')
+    .returningAll()
+    .execute()
+  return claimed.toSorted((a, b) => a.seq - b.seq).map(toEffect)
+}

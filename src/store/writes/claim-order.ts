@@ -1,0 +1,91 @@
+import { sql } from 'kysely'
+import type { ProjectId, RunId, TicketId } from '../../domain/id.ts'
+import type { Row } from '../rows.ts'
+import type { Tx } from '../transaction.ts'
+
+/** Place in the queue: priority, then age of the ticket, then its number, then its key. */
+type Place = { readonly priority: number; readonly createdAt: number; readonly number: number }
+
+export type Candidate =
+  | (Place & { readonly kind: 'new'; readonly ticketId: TicketId })
+  | (Place & { readonly kind: 'resumed'; readonly runId: RunId })
+
+export type TicketChoice = {
+  readonly projectId?: ProjectId
+  /** Every one of these is on the ticket */
+  readonly labels?: readonly string[]
+  readonly types?: readonly string[]
+}
+
+/** The best of both queues. A run that was begun goes before a ticket of the same place. */
+export async function findBestCandidate(tx: Tx): Promise<Candidate | undefined> {
+  const ticket = await findBestTicket(tx, {})
+  const run = await findBestRun(tx)
+  if (ticket === undefined || run === undefined) return run ?? ticket
+  return comparePlaces(run, ticket) <= 0 ? run : ticket
+}
+
+/**
+ * The first pending ticket whose time has come and that fits.
+ * NOTE: statuses are literals here, not parameters: a partial index is only used for a condition that the
+ * database can prove when it plans.
+ */
+export async function findBestTicket(
+  tx: Tx,
+  choice: TicketChoice,
+): Promise<Extract<Candidate, { kind: 'new' }> | undefined> {
+  let query = tx.db
+    .selectFrom('tickets as t')
+    .select(['t.id as ticketId', 't.priority', 't.created_at as createdAt', 't.number'])
+    .where('t.status', '=', sql.lit('pending'))
+    .where('t.not_before', '<=', tx.now)
+  if (choice.projectId !== undefined) query = query.where('t.project_id', '=', choice.projectId)
+  if (choice.types !== undefined && choice.types.length > 0) query = query.where('t.type', 'in', choice.types)
+  for (const label of new Set(choice.labels ?? [])) {
+    query = query.where((eb) =>
+      eb.exists(
+        eb
+          .selectFrom('ticket_labels as l')
+          .select('l.label')
+          .whereRef('l.ticket_id', '=', 't.id')
+          .where('l.label', '=', label),
+      ),
+    )
+  }
+  const row = await query
+    .orderBy('t.priority')
+    .orderBy('t.created_at')
+    .orderBy('t.number')
+    .orderBy('t.key')
+    .limit(1)
+    .$if(tx.dialect.supportsSkipLocked, (locking) => locking.forUpdate().skipLocked())
+    .executeTakeFirst()
+  return row === undefined ? undefined : { kind: 'new', ...row }
+}
+
+async function findBestRun(tx: Tx): Promise<Extract<Candidate, { kind: 'resumed' }> | undefined> {
+  const row = await tx.db
+    .selectFrom('runs')
+    .select(['id as runId', 'priority', 'ticket_created_at as createdAt', 'ticket_number as number'])
+    .where('status', '=', sql.lit('queued'))
+    .where('not_before', '<=', tx.now)
+    .orderBy('priority')
+    .orderBy('ticket_created_at')
+    .orderBy('ticket_number')
+    .orderBy('number')
+    .limit(1)
+    .$if(tx.dialect.supportsSkipLocked, (locking) => locking.forUpdate().skipLocked())
+    .executeTakeFirst()
+  return row === undefined ? undefined : { kind: 'resumed', ...row }
+}
+
+function comparePlaces(a: Place, b: Place): number {
+  return a.priority - b.priority || a.createdAt - b.createdAt || a.number - b.number
+}
+
+/** What a run copies from its ticket, so that the queue of runs has its order in one index. */
+export function placeOf(
+  ticket: Row<'tickets'>,
+): Pick<Row<'runs'>, 'priority' | 'ticket_created_at' | 'ticket_number'> {
+  return { priority: ticket.priority, ticket_created_at: ticket.created_at, ticket_number: ticket.number }
+}

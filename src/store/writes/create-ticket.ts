@@ -1,0 +1,80 @@
+import type { TicketId } from '../../domain/id.ts'
+import { PRIORITY_DEFAULT, type Ticket } from '../../domain/ticket.ts'
+import type { CreateTicketInput } from '../contract.ts'
+import { NotFoundError } from '../errors.ts'
+import { type Row, toJson, toTicket } from '../rows.ts'
+import type { Tx } from '../transaction.ts'
+import { moveTicket } from './move-ticket.ts'
+import { emitBlock, findBlock } from './queue-ticket.ts'
+import { setDependencies, setLabels } from './ticket-parts.ts'
+
+export async function createTicket(tx: Tx, input: CreateTicketInput): Promise<Ticket> {
+  const id = tx.newId('ticket')
+  const labels = [...new Set(input.labels ?? [])]
+  const dependsOn = input.dependsOn ?? []
+  const created = await insertTicket(tx, id, input, labels)
+  await setLabels(tx, id, labels)
+  tx.emit({
+    type: 'ticket.created',
+    actor: input.actor,
+    ticketId: id,
+    data: { key: created.key, title: created.title, type: created.type, priority: created.priority },
+  })
+  if (dependsOn.length === 0) return toTicket(created)
+
+  await setDependencies(tx, created, dependsOn)
+  if (input.isDraft === true) return toTicket(created)
+  const block = await findBlock(tx, id)
+  if (block === undefined) return toTicket(created)
+  emitBlock(tx, id, block)
+  return toTicket(await moveTicket(tx, created, 'blocked', block))
+}
+
+async function insertTicket(
+  tx: Tx,
+  id: TicketId,
+  input: CreateTicketInput,
+  labels: readonly string[],
+): Promise<Row<'tickets'>> {
+  const project = await tx.db
+    .updateTable('projects')
+    .set((eb) => ({ ticket_count: eb('ticket_count', '+', 1) }))
+    .where('id', '=', input.projectId)
+    .returning(['key', 'ticket_count'])
+    .executeTakeFirst()
+  if (project === undefined) throw new NotFoundError('project', input.projectId)
+  return await tx.db
+    .insertInto('tickets')
+    .values({
+      id,
+      project_id: input.projectId,
+      key: `${project.key}-${project.ticket_count}`,
+      number: project.ticket_count,
+      title: input.title,
+      body: input.body ?? '',
+      type: input.type ?? '',
+      labels: toJson(labels),
+      priority: input.priority ?? PRIORITY_DEFAULT,
+      status: input.isDraft === true ? 'draft' : 'pending',
+      reason: null,
+      detail: null,
+      workflow: input.workflow ?? null,
+      agent: input.agent ?? null,
+      inputs: toJson(input.inputs ?? {}),
+      outputs: null,
+      not_before: input.notBefore ?? 0,
+      queued_at: tx.now,
+      run_count: 0,
+      current_run_id: null,
+      branch: null,
+      pull_request_id: null,
+      dead_at: null,
+      created_by: input.actor,
+      created_at: tx.now,
+      updated_at: tx.now,
+      finished_at: null,
+      version: 1,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow()
+}

@@ -1,0 +1,36 @@
+import type { WaitId } from '../../domain/id.ts'
+import type { Row } from '../rows.ts'
+import type { Tx } from '../transaction.ts'
+import { endWait } from './end-wait.ts'
+
+export async function expireWaits(tx: Tx): Promise<readonly WaitId[]> {
+  const due = await tx.db
+    .selectFrom('waits')
+    .selectAll()
+    .where('resolved_at', 'is', null)
+    .where('deadline_at', 'is not', null)
+    .where('deadline_at', '<=', tx.now)
+    .where('kind', 'in', ['timer', 'approval', 'question', 'signal'])
+    .orderBy('deadline_at')
+    .orderBy('id')
+    .$if(tx.dialect.supportsSkipLocked, (query) => query.forUpdate().skipLocked())
+    .execute()
+  for (const wait of due) await expire(tx, wait)
+  return due.map((wait) => wait.id)
+}
+
+async function expire(tx: Tx, wait: Row<'waits'>): Promise<void> {
+  if (wait.kind === 'timer') {
+    await endWait(tx, wait, { actor: 'coordinator', resolution: { kind: 'succeeded', outputs: {} } })
+    return
+  }
+  await endWait(tx, wait, {
+    actor: 'coordinator',
+    eventType: 'wait.expired',
+    resolution: {
+      kind: 'failed',
+      reason: 'wait_expired',
+      detail: `nobody answered in time: ${wait.subject}`,
+    },
+  })
+}

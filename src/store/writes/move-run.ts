@@ -1,0 +1,73 @@
+import type { Updateable } from 'kysely'
+import type { RunId } from '../../domain/id.ts'
+import { EXTERNAL_WORKFLOW, type LeaseProof } from '../../domain/run.ts'
+import { isTerminal, isTransition, type RunStatus } from '../../domain/status.ts'
+import { ConflictError, IllegalTransitionError, LeaseLostError, NotFoundError } from '../errors.ts'
+import type { Row } from '../rows.ts'
+import type { RunsTable } from '../schema.ts'
+import type { Tx } from '../transaction.ts'
+
+/** Moves the run along the table of transitions. A run that is not `running` afterwards is held by nobody. */
+export async function moveRun(
+  tx: Tx,
+  run: Row<'runs'>,
+  to: RunStatus,
+  changes: Updateable<RunsTable> = {},
+): Promise<Row<'runs'>> {
+  if (!isTransition('run', run.status, to)) throw new IllegalTransitionError('run', run.id, run.status, to)
+  const moved = await tx.db
+    .updateTable('runs')
+    .set({
+      ...(to === 'running' ? {} : { lease_holder: null, lease_expires_at: null }),
+      ...(to === 'queued' ? { queued_at: tx.now } : {}),
+      ...(isTerminal('run', to) ? { finished_at: tx.now, finished_by: run.lease_holder } : {}),
+      ...changes,
+      status: to,
+    })
+    .where('id', '=', run.id)
+    .where('status', '=', run.status)
+    .where('lease_epoch', '=', run.lease_epoch)
+    .returningAll()
+    .executeTakeFirst()
+  if (moved === undefined) throw new ConflictError(`run ${run.id} was changed at the same moment`)
+  return moved
+}
+
+/** The run, if it is `running` under exactly this holder and epoch. */
+export async function requireLease(tx: Tx, proof: LeaseProof): Promise<Row<'runs'>> {
+  const run = await findRunRow(tx, proof.runId)
+  if (run?.status !== 'running' || run.lease_holder !== proof.holder || run.lease_epoch !== proof.epoch) {
+    throw new LeaseLostError(proof.runId, proof.epoch)
+  }
+  return run
+}
+
+export async function getRunRow(tx: Tx, runId: RunId): Promise<Row<'runs'>> {
+  const run = await findRunRow(tx, runId)
+  if (run === undefined) throw new NotFoundError('run', runId)
+  return run
+}
+
+export async function findRunRow(tx: Tx, runId: RunId): Promise<Row<'runs'> | undefined> {
+  return await tx.db
+    .selectFrom('runs')
+    .selectAll()
+    .where('id', '=', runId)
+    .$if(tx.dialect.supportsSkipLocked, (query) => query.forUpdate())
+    .executeTakeFirst()
+}
+
+/** Whether an outside agent drives it, through the API. */
+export function isExternal(run: Row<'runs'>): boolean {
+  return run.workflow === EXTERNAL_WORKFLOW
+}
+
+/** Who acts when the holder of the run writes. */
+export function actorOf(run: Row<'runs'>): string {
+  return isExternal(run) && run.lease_holder !== null ? `agent:${run.lease_holder}` : 'coordinator'
+}
+
+/** What an event about the run names. */
+export function aboutRun(run: Row<'runs'>): { ticketId: Row<'runs'>['ticket_id']; runId: RunId } {
+  return { ticketId: run.ticket_id, runId: run.id }
+}

@@ -1,0 +1,65 @@
+import type { Updateable } from 'kysely'
+import type { TicketId } from '../../domain/id.ts'
+import { isTerminal, isTransition, type TicketStatus } from '../../domain/status.ts'
+import { ConflictError, IllegalTransitionError, NotFoundError } from '../errors.ts'
+import type { Row } from '../rows.ts'
+import type { TicketsTable } from '../schema.ts'
+import type { Tx } from '../transaction.ts'
+
+/** Moves the ticket along the table of transitions, with further changes in the same row. */
+export async function moveTicket(
+  tx: Tx,
+  ticket: Row<'tickets'>,
+  to: TicketStatus,
+  changes: Updateable<TicketsTable> = {},
+): Promise<Row<'tickets'>> {
+  if (!isTransition('ticket', ticket.status, to)) {
+    throw new IllegalTransitionError('ticket', ticket.key, ticket.status, to)
+  }
+  const moved = await tx.db
+    .updateTable('tickets')
+    .set({
+      reason: null,
+      detail: null,
+      ...changes,
+      status: to,
+      finished_at: isTerminal('ticket', to) ? tx.now : null,
+      ...(to === 'failed' ? {} : { dead_at: null }),
+      ...(to === 'pending' ? { queued_at: tx.now } : {}),
+      updated_at: tx.now,
+      version: ticket.version + 1,
+    })
+    .where('id', '=', ticket.id)
+    .where('status', '=', ticket.status)
+    .where('version', '=', ticket.version)
+    .returningAll()
+    .executeTakeFirst()
+  if (moved === undefined) throw new ConflictError(`ticket ${ticket.key} was changed at the same moment`)
+  return moved
+}
+
+/** Changes the ticket without moving it. */
+export async function changeTicket(
+  tx: Tx,
+  ticket: Row<'tickets'>,
+  changes: Updateable<TicketsTable>,
+): Promise<Row<'tickets'>> {
+  return await tx.db
+    .updateTable('tickets')
+    .set({ ...changes, updated_at: tx.now, version: ticket.version + 1 })
+    .where('id', '=', ticket.id)
+    .returningAll()
+    .executeTakeFirstOrThrow()
+}
+
+/** The ticket's row, locked until the end of the transaction where rows can be locked. */
+export async function getTicketRow(tx: Tx, ticketId: TicketId): Promise<Row<'tickets'>> {
+  const row = await tx.db
+    .selectFrom('tickets')
+    .selectAll()
+    .where('id', '=', ticketId)
+    .$if(tx.dialect.supportsSkipLocked, (query) => query.forUpdate())
+    .executeTakeFirst()
+  if (row === undefined) throw new NotFoundError('ticket', ticketId)
+  return row
+}

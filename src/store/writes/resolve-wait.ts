@@ -1,0 +1,22 @@
+import type { WaitId } from '../../domain/id.ts'
+import type { Wait } from '../../domain/step.ts'
+import type { WaitResolution } from '../contract.ts'
+import { ConflictError, NotFoundError } from '../errors.ts'
+import { toWait } from '../rows.ts'
+import type { Tx } from '../transaction.ts'
+import { endWait } from './end-wait.ts'
+
+export async function resolveWait(
+  tx: Tx,
+  input: { waitId: WaitId; actor: string; resolution: WaitResolution },
+): Promise<Wait> {
+  const wait = await tx.db
+    .selectFrom('waits')
+    .selectAll()
+    .where('id', '=', input.waitId)
+    .$if(tx.dialect.supportsSkipLocked, (query) => query.forUpdate())
+    .executeTakeFirst()
+  if (wait === undefined) throw new NotFoundError('wait', input.waitId)
+  if (wait.resolved_at !== null) throw new ConflictError(`wait ${wait.id} is resolved already`)
+  return toWait(await endWait(tx, wait, input))
+}

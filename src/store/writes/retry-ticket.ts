@@ -1,0 +1,23 @@
+import type { TicketId } from '../../domain/id.ts'
+import type { Ticket } from '../../domain/ticket.ts'
+import { ConflictError } from '../errors.ts'
+import { toTicket } from '../rows.ts'
+import type { Tx } from '../transaction.ts'
+import { getTicketRow } from './move-ticket.ts'
+import { queueTicket, settleDependents } from './queue-ticket.ts'
+
+export async function retryTicket(tx: Tx, input: { ticketId: TicketId; actor: string }): Promise<Ticket> {
+  const ticket = await getTicketRow(tx, input.ticketId)
+  if (ticket.status !== 'failed' && ticket.status !== 'canceled') {
+    throw new ConflictError(`${ticket.key} is ${ticket.status}: only a failed or canceled ticket is retried`)
+  }
+  const queued = await queueTicket(tx, ticket, { run_count: 0, not_before: 0, outputs: null })
+  tx.emit({
+    type: 'ticket.requeued',
+    actor: input.actor,
+    ticketId: ticket.id,
+    data: { from: ticket.status, reason: ticket.reason },
+  })
+  await settleDependents(tx, ticket.id)
+  return toTicket(queued)
+}
