@@ -52,6 +52,8 @@ export type EndedCommand = ExecExit & {
   readonly durationMs: number
   /** End of what it printed, for people */
   readonly tail: string
+  /** End of its standard output, of a `run` step only: other steps may refer to it */
+  readonly stdout: string
 }
 
 export function parseHandle(handle: JsonObject | null): AttemptHandle | undefined {

@@ -24,7 +24,7 @@ export async function concludeCommands(
   if (main === undefined) throw new AttemptFailure('result_missing', 'nothing was executed')
   if (main.limit !== undefined) throw toFailure(main, 'the step')
   if (job.agent !== null) return await concludeAgent(job.agent, end, main, sandbox)
-  const outputs = { exitCode: main.code, signal: main.signal, tail: main.tail }
+  const outputs = { exitCode: main.code, stdout: main.stdout }
   if (main.code !== 0) throw toFailure(main, 'the command', outputs)
   return { outputs, exitCode: main.code }
 }
@@ -61,18 +61,18 @@ function concludeChecks(
     const end = ended.find((candidate) => candidate.execId === command.execId)
     return {
       command: command.argv,
-      status: end === undefined ? 'skipped' : toCheckStatus(end),
+      result: end === undefined ? 'skipped' : toCheckResult(end),
       exitCode: end?.code ?? null,
       durationMs: end?.durationMs ?? 0,
       tail: end?.tail ?? '',
     }
   })
-  const worst = ['error', 'failed', 'skipped'].find((status) =>
-    checks.some((check) => check.status === status),
+  const worst = ['error', 'failed', 'skipped'].find((result) =>
+    checks.some((check) => check.result === result),
   )
-  const outputs: JsonObject = { status: worst ?? 'passed', checks }
+  const outputs: JsonObject = { result: worst ?? 'passed', checks }
   if (worst === undefined && checks.length > 0) return { outputs, exitCode: 0 }
-  const bad = checks.find((check) => check.status === worst)
+  const bad = checks.find((check) => check.result === worst)
   throw new AttemptFailure(
     worst === 'failed' ? 'verification_failed' : 'verification_error',
     `check ${JSON.stringify(bad?.command ?? [])} ${worst ?? 'is missing'}: ${bad?.tail.trim().slice(-2_000) ?? ''}`,
@@ -82,7 +82,7 @@ function concludeChecks(
 
 const COMMAND_NOT_STARTED = [126, 127]
 
-function toCheckStatus({ code, limit }: EndedCommand): 'passed' | 'failed' | 'error' {
+function toCheckResult({ code, limit }: EndedCommand): 'passed' | 'failed' | 'error' {
   if (limit !== undefined || code === null || COMMAND_NOT_STARTED.includes(code)) return 'error'
   return code === 0 ? 'passed' : 'failed'
 }

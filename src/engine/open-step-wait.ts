@@ -146,8 +146,8 @@ async function openPullRequest(
       kind: 'publish_pull_request',
       payload: {
         projectId: project.id,
+        projectKey: project.key,
         ticketId: ticket.id,
-        ticketKey: ticket.key,
         runId: run.id,
         commit: head.commit,
         baseCommit: pins.baseCommit,

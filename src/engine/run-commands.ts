@@ -20,6 +20,8 @@ export type CommandsEnd = {
 }
 
 const TAIL_BYTES = 4_096
+/** Kept of the standard output of a `run` step */
+const STDOUT_BYTES = 65_536
 
 /**
  * Executes what is left of the job's commands and copies their output to the attempt's log. After a restart it
@@ -87,13 +89,14 @@ async function runCommand(context: AttemptContext, job: SandboxJob, run: Command
   })
   if (!status.wasStarted)
     await log.append('system', new TextEncoder().encode(`$ ${toPrintable(command.argv)}\n`))
-  const tail = new Tail(TAIL_BYTES)
   const isMain = command.role === 'main'
+  const tail = new Tail(TAIL_BYTES)
+  const stdout = new Tail(isMain && job.agent === null ? STDOUT_BYTES : 0)
   let stdoutOffset = log.position.stdoutOffset - handle.stdoutBase
   const stderrOffset = log.position.stderrOffset - handle.stderrBase
   // Output that is in the log already is read once more for what the agent said in it, not written again.
   const replayUntil = stdoutOffset
-  if (isMain && watcher.isWatching) stdoutOffset = 0
+  if (isMain) stdoutOffset = 0
   for await (const event of sandbox.attach(command.execId, { stdoutOffset, stderrOffset, signal })) {
     switch (event.kind) {
       case 'stdout': {
@@ -103,6 +106,7 @@ async function runCommand(context: AttemptContext, job: SandboxJob, run: Command
           await watcher.push(event.data, { isReplay: event.offset + event.data.length <= replayUntil })
         if (fresh.length > 0) await log.append('stdout', fresh)
         tail.push(event.data)
+        stdout.push(event.data)
         break
       }
       case 'stderr':
@@ -116,7 +120,7 @@ async function runCommand(context: AttemptContext, job: SandboxJob, run: Command
         )
         break
       case 'exited':
-        return toEnded(command, event, store.now() - startedAt, tail)
+        return toEnded(command, event, store.now() - startedAt, { tail: tail.text(), stdout: stdout.text() })
       case 'lost':
         throw new SandboxError('sandbox_lost', event.reason)
     }
@@ -125,14 +129,19 @@ async function runCommand(context: AttemptContext, job: SandboxJob, run: Command
   throw new SandboxError('sandbox_lost', 'the output ended without an exit status')
 }
 
-function toEnded(command: JobCommand, exit: ExecExit, durationMs: number, tail: Tail): EndedCommand {
+function toEnded(
+  command: JobCommand,
+  exit: ExecExit,
+  durationMs: number,
+  said: { tail: string; stdout: string },
+): EndedCommand {
   return {
     execId: command.execId,
     code: exit.code,
     signal: exit.signal,
     ...(exit.limit === undefined ? {} : { limit: exit.limit }),
     durationMs,
-    tail: tail.text(),
+    ...said,
   }
 }
 
@@ -197,6 +206,7 @@ class Tail {
   }
 
   push(data: Uint8Array): void {
+    if (this.#bytesMax === 0) return
     this.#bytes = Buffer.concat([this.#bytes, data]).subarray(-this.#bytesMax)
   }
 

@@ -42,6 +42,7 @@ export async function sendEffect(deps: EngineDeps, effect: Effect, signal: Abort
 /** Written by `openPullRequest` of this folder. */
 type PublishPayload = {
   projectId: ProjectId
+  projectKey: string
   ticketId: TicketId
   runId: RunId
   commit: string
@@ -103,7 +104,7 @@ async function publish(deps: EngineDeps, payload: PublishPayload, signal: AbortS
         changedFiles: diff.files.map((file) => file.path),
         url: url ?? null,
       },
-      result: { ...result, number, url: url ?? null },
+      result: { ...result, number, url: url ?? `${forge.name}:${payload.projectKey}/${number}` },
     },
   }
 }
