@@ -26,9 +26,21 @@ export const projectSchema = z
   .meta({ id: 'Project' })
 export type ProjectBody = z.output<typeof projectSchema>
 
+/** What git would take for an option or a program, and what would put a secret into the database, stays out. */
+function isPlainAddress(text: string): boolean {
+  if (text.startsWith('-') || /^[a-z0-9+.-]+::/i.test(text) || /[\u0000-\u001f]/.test(text)) return false
+  const url = URL.parse(text)
+  if (url === null) return true
+  return url.password === '' && (url.username === '' || url.protocol === 'ssh:')
+}
+
 const editable = {
   name: textSchema(200, 1),
   repositoryUrl: textSchema(2000, 1)
+    .refine(
+      isPlainAddress,
+      'is no plain path or URL: it begins with -, names a helper, or carries credentials',
+    )
     .nullable()
     .meta({ description: 'Path or URL without credentials; `null` for tickets that need no repository' }),
   forge: textSchema(50, 1).meta({ description: 'Name of a configured forge: `local`, `git` …' }),

@@ -245,6 +245,9 @@ export const failRunBody = z
 export const releaseRunBody = z
   .strictObject({ ...proof, detail: textSchema(2000).optional() })
   .meta({ id: 'ReleaseRun' })
+export const releasedRunSchema = z
+  .object({ runId: idSchema('run'), ticketId: idSchema('ticket') })
+  .meta({ id: 'ReleasedRun' })
 export const finishedRunSchema = z
   .object({ run: runSchema, ticket: ticketSchema })
   .meta({ id: 'FinishedRun' })

@@ -14,6 +14,7 @@ import {
   progressRunBody,
   readLogQuery,
   rejectRunBody,
+  releasedRunSchema,
   releaseRunBody,
   runDetailSchema,
   runPageSchema,
@@ -227,5 +228,5 @@ export const releaseRunSpec = defineOperation({
   isIdempotent: true,
   params: runParams,
   body: releaseRunBody,
-  answer: { kind: 'json', statuses: [200], schema: finishedRunSchema },
+  answer: { kind: 'json', statuses: [200], schema: releasedRunSchema },
 })

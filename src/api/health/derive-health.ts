@@ -1,0 +1,90 @@
+import type { HealthReport } from '../../coordinator/control.ts'
+import type { HealthBody } from '../../rest-schema/health.ts'
+import type { StoreFigures } from '../../store/contract.ts'
+import { toInstantOrNull } from '../instant.ts'
+
+/** Leases are renewed several times in their life; held runs without any renewal for this long have no keeper, `ms` */
+const RENEWAL_AGE_MAX_MS = 60_000
+
+/**
+ * Health from outcomes: work that waits is claimed while slots are free, held leases are renewed, outside effects
+ * get through. A system with nothing to do is healthy.
+ */
+export function deriveHealth(
+  report: HealthReport,
+  figures: StoreFigures,
+  limits: { readonly now: number; readonly pendingAgeMaxMs: number },
+): HealthBody {
+  const checks = [
+    ...report.checks.map((check) => ({ ...check })),
+    checkPending(report, figures, limits.pendingAgeMaxMs),
+    checkRenewals(report, limits.now),
+    checkEffects(figures),
+  ]
+  const { lastClaimAt, lastRenewalAt, lastCompletionAt, ...rest } = report.figures
+  return {
+    status: toStatus(
+      report,
+      checks.every(({ ok }) => ok),
+    ),
+    isLive: report.isLive,
+    isReady: report.isReady,
+    checks,
+    figures: {
+      ...rest,
+      lastClaimAt: toInstantOrNull(lastClaimAt),
+      lastRenewalAt: toInstantOrNull(lastRenewalAt),
+      lastCompletionAt: toInstantOrNull(lastCompletionAt),
+      oldestPendingAgeMs: figures.oldestClaimableAgeMs,
+      deadEffectCount: figures.deadEffectCount,
+      pendingEffectCount: figures.pendingEffectCount,
+      lastEventSeq: figures.lastEventSeq,
+      ticketCounts: figures.ticketCounts,
+      runCounts: figures.runCounts,
+    },
+    sandbox: report.sandbox,
+  }
+}
+
+function toStatus(report: HealthReport, isEveryCheckOk: boolean): HealthBody['status'] {
+  if (!report.isLive || !report.isReady) return 'failing'
+  return isEveryCheckOk ? 'ok' : 'degraded'
+}
+
+type Check = { name: string; ok: boolean; detail: string }
+
+function checkPending(
+  { figures }: HealthReport,
+  { oldestClaimableAgeMs }: StoreFigures,
+  ageMaxMs: number,
+): Check {
+  const name = 'pending-tickets-are-claimed'
+  if (oldestClaimableAgeMs === null) return { name, ok: true, detail: 'nothing waits' }
+  const age = `the oldest has waited ${Math.round(oldestClaimableAgeMs / 1000)} s`
+  if (oldestClaimableAgeMs <= ageMaxMs) return { name, ok: true, detail: age }
+  const { heldRunCount, slotCount } = figures
+  // Waiting for a slot is not failing.
+  if (heldRunCount >= slotCount && slotCount > 0)
+    return { name, ok: true, detail: `${age}; every slot is taken` }
+  return {
+    name,
+    ok: false,
+    detail: `${age} although ${slotCount - heldRunCount} of ${slotCount} slots are free`,
+  }
+}
+
+function checkRenewals({ figures }: HealthReport, now: number): Check {
+  const name = 'held-leases-are-renewed'
+  const { heldRunCount, lastRenewalAt, lastClaimAt } = figures
+  if (heldRunCount === 0) return { name, ok: true, detail: 'no run is held' }
+  const newest = Math.max(lastRenewalAt ?? 0, lastClaimAt ?? 0)
+  const ok = now - newest <= RENEWAL_AGE_MAX_MS
+  const age = newest === 0 ? 'never' : `${Math.round((now - newest) / 1000)} s ago`
+  return { name, ok, detail: `${heldRunCount} held, last renewed ${age}` }
+}
+
+function checkEffects({ deadEffectCount }: StoreFigures): Check {
+  const name = 'outside-effects-get-through'
+  if (deadEffectCount === 0) return { name, ok: true, detail: 'none was given up' }
+  return { name, ok: false, detail: `${deadEffectCount} were given up and wait for a person` }
+}

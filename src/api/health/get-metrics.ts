@@ -1,0 +1,69 @@
+import type { HealthBody } from '../../rest-schema/health.ts'
+import { getMetricsSpec } from '../../rest-schema/operations/health.ts'
+import { operation } from '../operation.ts'
+import { deriveHealth } from './derive-health.ts'
+import type { GetHealthDeps } from './get-health.ts'
+
+export function getMetrics({ store, control, config }: GetHealthDeps) {
+  return operation(getMetricsSpec, async () => {
+    const [report, figures] = await Promise.all([control.health(), store.read.getFigures()])
+    const { pendingAgeMaxMs } = config
+    const health = deriveHealth(report, figures, { now: store.now(), pendingAgeMaxMs })
+    return new Response(toPrometheusText(health), {
+      headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' },
+    })
+  })
+}
+
+type Metric = {
+  readonly name: string
+  readonly help: string
+  readonly type: 'gauge' | 'counter'
+  /** Labels in braces, or nothing → value */
+  readonly values: Readonly<Record<string, number>>
+}
+
+function toPrometheusText({ figures, status, isLive, isReady }: HealthBody): string {
+  const gauge = (name: string, help: string, value: number): Metric => ({
+    name,
+    help,
+    type: 'gauge',
+    values: { '': value },
+  })
+  const metrics: Metric[] = [
+    gauge('swarm_live', 'The loops of the coordinator turn', Number(isLive)),
+    gauge('swarm_ready', 'The coordinator takes work', Number(isReady)),
+    gauge('swarm_healthy', 'Every check of health says yes', Number(status === 'ok')),
+    gauge(
+      'swarm_oldest_pending_ticket_age_seconds',
+      'Age of the oldest claimable ticket or run; 0 when nothing waits',
+      (figures.oldestPendingAgeMs ?? 0) / 1000,
+    ),
+    gauge('swarm_runs_held', 'Runs that this coordinator drives', figures.heldRunCount),
+    gauge('swarm_slots', 'Runs that it may drive at a time', figures.slotCount),
+    gauge('swarm_effects_pending', 'Outside effects that wait to be sent', figures.pendingEffectCount),
+    gauge('swarm_effects_dead', 'Outside effects that were given up', figures.deadEffectCount),
+    gauge('swarm_event_loop_delay_seconds', 'Delay of the event loop', figures.eventLoopDelayMs / 1000),
+    byStatus('swarm_tickets', 'Tickets by status', figures.ticketCounts),
+    byStatus('swarm_runs', 'Runs by status', figures.runCounts),
+    {
+      name: 'swarm_events_total',
+      help: 'Events recorded',
+      type: 'counter',
+      values: { '': figures.lastEventSeq },
+    },
+  ]
+  return metrics.map(toLines).join('')
+}
+
+function byStatus(name: string, help: string, counts: Readonly<Record<string, number>>): Metric {
+  const values = Object.fromEntries(
+    Object.entries(counts).map(([status, count]) => [`{status="${status}"}`, count]),
+  )
+  return { name, help, type: 'gauge', values }
+}
+
+function toLines({ name, help, type, values }: Metric): string {
+  const samples = Object.entries(values).map(([labels, value]) => `${name}${labels} ${value}\n`)
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${samples.join('')}`
+}
