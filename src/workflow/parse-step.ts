@@ -1,6 +1,7 @@
 import { REASON_CLASSES, type ReasonClass, retryRuleOf } from '../domain/reason.ts'
 import { DEFAULT_RETRY, type RetryPolicy } from '../domain/retry.ts'
 import { CONDITION_CHARS_MAX } from './condition.ts'
+import { findNearest } from './did-you-mean.ts'
 import { dropAbsent } from './drop-absent.ts'
 import { NAME, STEP_ID } from './name-rule.ts'
 import { parseStepBody, STEP_BODY_KEYS } from './parse-step-body.ts'
@@ -52,10 +53,12 @@ export function parseStep(node: YamlNode, problems: Problems): Step | undefined 
 function parseKind(map: YamlMap, problems: Problems): StepKind | undefined {
   const node = map.entries.get('kind')?.value
   if (node !== undefined) return readChoice(node, 'the kind of a step', STEP_KINDS, problems)
+  const typo = [...map.entries.keys()].find((key) => key !== 'id' && findNearest(key, ['kind']) !== undefined)
   const guess = STEP_KINDS.find((kind) =>
     STEP_BODY_KEYS[kind].some((key) => key !== 'with' && map.entries.has(key)),
   )
-  const hint = guess === undefined ? `one of ${STEP_KINDS.join(', ')}` : `did you mean "kind: ${guess}"?`
+  const known = guess === undefined ? `one of ${STEP_KINDS.join(', ')}` : `did you mean "kind: ${guess}"?`
+  const hint = typo === undefined ? known : `did you mean "kind" where "${typo}" stands?`
   problems.push({ offset: map.start, message: 'the step lacks "kind"', hint })
   return undefined
 }

@@ -204,6 +204,25 @@ describe('conditions and skipping', () => {
     })
   })
 
+  test('an instance that cannot start and is forgiven lets its dependents go on in the same plan', () => {
+    const workflow = parse(`
+      - { id: a, kind: agent, agent: x }
+      - { id: b, kind: run, needs: [a], on-failure: continue, command: ['\${steps.a.outputs.nothing}'] }
+      - { id: c, kind: run, needs: [b], command: [c] }`)
+    const decisions = planAll(workflow, [succeeded('a', {}), pending('b'), pending('c')])
+    expect(kinds(decisions)).toEqual(['fail-instance', 'start'])
+  })
+
+  test('when one step cannot go on, no other starts or is even looked at', () => {
+    const workflow = parse(`
+      - { id: a, kind: agent, agent: x }
+      - { id: b, kind: run, needs: [a], if: steps.a.outputs.nothing, command: [b] }
+      - { id: c, kind: run, needs: [a], command: ['\${steps.a.outputs.nothing}'] }
+      - { id: d, kind: run, needs: [a], command: [d] }`)
+    const decisions = planAll(workflow, [succeeded('a', {}), pending('b'), pending('c'), pending('d')])
+    expect(kinds(decisions)).toEqual(['fail-instance', 'skip', 'skip', 'finish'])
+  })
+
   test('outputs of an agent that look like references are text', () => {
     const workflow = parse(`
       - { id: a, kind: agent, agent: x }

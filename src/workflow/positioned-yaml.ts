@@ -93,15 +93,23 @@ export function toFileOffset(text: string, scalar: YamlScalar, index: number): n
   const raw = text.slice(scalar.start, scalar.end)
   const verbatim = raw.indexOf(scalar.value)
   if (verbatim !== -1) return scalar.start + verbatim + index
-  const snippet = /^[^\n]{1,40}/.exec(scalar.value.slice(index))?.[0]
-  if (snippet === undefined) return scalar.start
-  let earlier = 0
-  for (let at = scalar.value.indexOf(snippet); at !== -1 && at < index; earlier++) {
-    at = scalar.value.indexOf(snippet, at + 1)
+  const rest = scalar.value.slice(index)
+  // A folded text has other line breaks than it reads: then a word must do.
+  for (const snippet of [/^[^\n]{1,40}/, /^\S{1,40}/].map((some) => some.exec(rest)?.[0])) {
+    const found = snippet === undefined ? -1 : findSame(raw, scalar.value, snippet, index)
+    if (found !== -1) return scalar.start + found
   }
+  return scalar.start
+}
+
+/** Where in `raw` the snippet stands that stands at `index` in `text`: as the same one of several. */
+function findSame(raw: string, text: string, snippet: string, index: number): number {
+  let earlierCount = 0
+  for (let at = text.indexOf(snippet); at !== -1 && at < index; at = text.indexOf(snippet, at + 1))
+    earlierCount++
   let found = raw.indexOf(snippet)
-  for (; earlier > 0 && found !== -1; earlier--) found = raw.indexOf(snippet, found + 1)
-  return found === -1 ? scalar.start : scalar.start + found
+  for (; earlierCount > 0 && found !== -1; earlierCount--) found = raw.indexOf(snippet, found + 1)
+  return found
 }
 
 type Conversion = { readonly problems: Problem[]; nodeCount: number; readonly text: string }

@@ -1,6 +1,6 @@
 import type { Json, JsonObject } from '../domain/json.ts'
 import { suggest } from './did-you-mean.ts'
-import { isList } from './expression.ts'
+import { isList, isRefusedName } from './expression.ts'
 import type { ValueType } from './workflow.ts'
 
 /** What is known of a value before a run. */
@@ -100,6 +100,7 @@ export type Stepped =
 
 /** One step deeper into a shape: a field or an element. */
 export function stepInto(shape: Shape, segment: string | number): Stepped {
+  if (isRefusedName(String(segment))) return { ok: false, message: `there is no "${segment}"` }
   switch (shape.kind) {
     case 'any':
       return { ok: true, shape: ANY }
