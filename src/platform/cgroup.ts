@@ -67,7 +67,7 @@ export async function createCgroup(
     return [directory]
   }
   const { memory, pids, cpu } = support.directories
-  const directories = [memory, pids, ...(quotaUs === undefined ? [] : [cpu])].map((base) => join(base, name))
+  const directories = [memory, pids, cpu].map((base) => join(base, name))
   for (const directory of directories) await mkdir(directory, { recursive: true })
   await writeFile(join(memory, name, 'memory.limit_in_bytes'), String(limits.memoryBytes))
   await writeFile(join(memory, name, 'memory.memsw.limit_in_bytes'), String(limits.memoryBytes)).catch(
@@ -81,17 +81,10 @@ export async function createCgroup(
   return directories
 }
 
-/** Arguments of a program that enters the groups and then becomes the given one; the text of it is constant. */
-export function enterCgroupArguments(directories: readonly string[]): readonly string[] {
-  const enter = 'while [ "$1" != -- ]; do echo $$ >"$1" || exit 125; shift; done; shift; exec "$@"'
-  return [
-    '/bin/sh',
-    '-c',
-    enter,
-    'sh',
-    ...directories.map((directory) => join(directory, 'cgroup.procs')),
-    '--',
-  ]
+/** Moves a process into the groups; what it starts from then on is in them too. */
+export async function enterCgroup(directories: readonly string[], pid: number): Promise<void> {
+  const files = directories.map((directory) => join(directory, 'cgroup.procs'))
+  await Promise.all(files.map((file) => writeFile(file, String(pid))))
 }
 
 export async function readCgroupCounters(directories: readonly string[]): Promise<CgroupCounters> {

@@ -1,14 +1,16 @@
 /** Unix sockets between this process and one it starts. */
+
+import assert from 'node:assert'
 import { type FileHandle, open, rename } from 'node:fs/promises'
-import { connect, createServer, type Socket } from 'node:net'
+import { connect, createServer, type Server, type Socket } from 'node:net'
 import { basename, dirname, join } from 'node:path'
 
 /** `sun_path` holds 108 bytes, the last one is zero */
 const PATH_BYTES_MAX = 107
 
 export type InheritedListener = {
-  /** For the `stdio` of a process that is to accept the connections */
-  readonly handle: object
+  /** Descriptor for the `stdio` of the process that is to accept the connections */
+  readonly fd: number
   /** Closes this process's copy; the socket file stays. Safe to call twice */
   release(): void
 }
@@ -28,7 +30,7 @@ export async function listenForChild(path: string): Promise<InheritedListener> {
     })
     // Closing a server removes the file it has made; under its final name it stays.
     await rename(temporary, shortPath)
-    return { handle: server, release: () => void server.close() }
+    return { fd: descriptorOf(server), release: () => void server.close() }
   })
 }
 
@@ -57,6 +59,13 @@ export async function connectUnixSocket(path: string, signal: AbortSignal): Prom
         })
       }),
   )
+}
+
+/** Node has no public name for it; an inherited socket can only be named by its descriptor. */
+function descriptorOf(server: Server): number {
+  const fd = (server as unknown as { _handle?: { fd?: unknown } })._handle?.fd
+  assert(typeof fd === 'number' && fd >= 0, 'a listening server has a descriptor')
+  return fd
 }
 
 /** A path too long for a socket is reached through an open descriptor of its directory. */
