@@ -1,4 +1,5 @@
-import { type HttpServer, serveHttpOnTcp } from '../../../platform/http-server.ts'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { serveHttpOnLoopback } from '../../../platform/http-loopback-server.ts'
 import { streamAnthropic, toAnthropicReply, toAnthropicScene } from './anthropic-wire.ts'
 import { type ModelScript, type Play, playScript, type Scene } from './model-script.ts'
 import { streamOpenai, toOpenaiReply, toOpenaiScene } from './openai-wire.ts'
@@ -48,17 +49,16 @@ export type ModelRequestRecord = {
 export async function startScriptedModel(options: ScriptedModelOptions): Promise<ScriptedModel> {
   const faults: ModelFault[] = []
   const requests: ModelRequestRecord[] = []
-  const server: HttpServer = await serveHttpOnTcp(
-    (request) => answer(request, { options, faults, requests }),
-    { host: '127.0.0.1', port: options.port ?? 0 },
-  )
-  const close = () => server.close({ graceMs: 0 })
+  const state = { options, faults, requests }
+  const server = await serveHttpOnLoopback((request, response) => {
+    answer(request, response, state).catch(() => response.destroy())
+  }, options.port ?? 0)
   return {
     url: server.url,
     requests,
     failNext: (...added) => void faults.push(...added),
-    close,
-    [Symbol.asyncDispose]: close,
+    close: server.close,
+    [Symbol.asyncDispose]: server.close,
   }
 }
 
@@ -103,66 +103,78 @@ type State = {
   readonly requests: ModelRequestRecord[]
 }
 
-async function answer(request: Request, { options, faults, requests }: State): Promise<Response> {
-  const path = new URL(request.url).pathname
+async function answer(request: IncomingMessage, response: ServerResponse, state: State): Promise<void> {
+  const path = (request.url ?? '').split('?')[0] ?? ''
   const wire = WIRES[path]
   if (wire === undefined || request.method !== 'POST')
-    return Response.json({ error: 'no such route' }, { status: 404 })
-  const body = toRecord(await request.json().catch(() => undefined))
-  if (body === undefined) return Response.json(wire.errorOf(400), { status: 400 })
+    return sendJson(response, 404, { error: 'no such route' })
+  const body = await readBody(request)
+  if (body === undefined) return sendJson(response, 400, wire.errorOf(400))
 
-  const isAuthorized = options.apiKey === undefined || findKey(request) === options.apiKey
+  const { apiKey, scripts } = state.options
+  const isAuthorized = apiKey === undefined || findKey(request) === apiKey
   const scene = wire.toScene(body)
   const isStreamed = body.stream === true
-  const fault = faults.shift()
-  requests.push({ path, isStreamed, isAuthorized, turn: scene.turn, fault: fault?.kind ?? null })
-  if (!isAuthorized) return Response.json(wire.errorOf(401), { status: 401 })
-  if (fault?.kind === 'status') return toFailure(wire, fault)
-  if (fault?.kind === 'malformed') return new Response('data: {"type":\n\n', { headers: EVENT_STREAM })
-  if (fault?.kind === 'hang') return await untilGone(request.signal)
+  const fault = state.faults.shift()
+  state.requests.push({ path, isStreamed, isAuthorized, turn: scene.turn, fault: fault?.kind ?? null })
+  if (!isAuthorized) return sendJson(response, 401, wire.errorOf(401))
+  const play = playScript(scripts, scene)
+  switch (fault?.kind) {
+    case 'status':
+      if (fault.retryAfterSeconds !== undefined) response.setHeader('retry-after', fault.retryAfterSeconds)
+      return sendJson(response, fault.status, wire.errorOf(fault.status))
+    case 'hang':
+      return
+    case 'malformed':
+      return sendEvents(response, ['data: {"type":\n\n'])
+    case 'cut':
+      return sendHalf(response, wire.stream(play))
+    case undefined:
+      return isStreamed
+        ? sendEvents(response, wire.stream(play))
+        : sendJson(response, 200, wire.toReply(play))
+  }
+}
 
-  const play = playScript(options.scripts, scene)
-  if (!isStreamed && fault === undefined) return Response.json(wire.toReply(play))
-  const events = wire.stream(play)
-  return new Response(toStream(events, fault?.kind === 'cut'), { headers: EVENT_STREAM })
+const BODY_BYTES_MAX = 64 * 1024 * 1024
+
+async function readBody(request: IncomingMessage): Promise<Record<string, unknown> | undefined> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length
+    if (bytes > BODY_BYTES_MAX) return undefined
+    chunks.push(chunk)
+  }
+  try {
+    const value: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'))
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function findKey({ headers }: IncomingMessage): string | undefined {
+  return headers['x-api-key']?.toString() ?? headers.authorization?.replace(/^Bearer /, '')
+}
+
+function sendJson(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+}
+
+function sendEvents(response: ServerResponse, events: readonly string[]): void {
+  response.writeHead(200, EVENT_STREAM)
+  for (const event of events) response.write(event)
+  response.end()
+}
+
+/** The connection goes down once the first half is really on its way. */
+function sendHalf(response: ServerResponse, events: readonly string[]): void {
+  response.writeHead(200, EVENT_STREAM)
+  response.write(events.slice(0, Math.ceil(events.length / 2)).join(''), () => {
+    setTimeout(() => response.destroy(), CUT_AFTER_MS)
+  })
 }
 
 const EVENT_STREAM = { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' }
-
-function findKey(request: Request): string | null {
-  return (
-    request.headers.get('x-api-key') ?? request.headers.get('authorization')?.replace(/^Bearer /, '') ?? null
-  )
-}
-
-function toFailure(wire: Wire, fault: ModelFault & { readonly kind: 'status' }): Response {
-  const headers =
-    fault.retryAfterSeconds === undefined ? {} : { 'retry-after': String(fault.retryAfterSeconds) }
-  return Response.json(wire.errorOf(fault.status), { status: fault.status, headers })
-}
-
-function untilGone(signal: AbortSignal): Promise<Response> {
-  return new Promise((resolve) => {
-    signal.addEventListener('abort', () => resolve(new Response(null, { status: 499 })), { once: true })
-  })
-}
-
-function toStream(events: readonly string[], isCut: boolean): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder()
-  const sent = isCut ? events.slice(0, Math.ceil(events.length / 2)) : events
-  let next = 0
-  return new ReadableStream({
-    pull(controller) {
-      const event = sent[next++]
-      if (event !== undefined) controller.enqueue(encoder.encode(event))
-      else if (isCut) controller.error(new Error('cut on purpose'))
-      else controller.close()
-    },
-  })
-}
-
-function toRecord(value: unknown): Record<string, unknown> | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as Record<string, unknown>)
-    : undefined
-}
+const CUT_AFTER_MS = 20

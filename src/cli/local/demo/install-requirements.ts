@@ -1,0 +1,87 @@
+import { type ProcessResult, ProcessStartError, runProcess } from '../../../platform/process.ts'
+import type { CliContext } from '../../context.ts'
+
+type Requirement = {
+  readonly program: string
+  readonly probe: readonly string[]
+  readonly packageName: string
+}
+
+const REQUIREMENTS: readonly Requirement[] = [
+  { program: 'git', probe: ['git', '--version'], packageName: 'git' },
+  { program: 'bwrap', probe: ['bwrap', '--version'], packageName: 'bubblewrap' },
+]
+const PROBE_TIMEOUT_MS = 10_000
+const INSTALL_TIMEOUT_MS = 10 * 60_000
+const OUTPUT_BYTES_MAX = 256 * 1024
+
+/**
+ * Installs the Debian packages that the host lacks: as root at once, otherwise with `sudo` and only when asked to.
+ * @returns whether everything is there now; when not, the line to run was printed
+ */
+export async function installRequirements(
+  context: CliContext,
+  options: { readonly install: boolean },
+): Promise<boolean> {
+  const missing = await findMissing(context)
+  if (missing.length === 0) return true
+  const packages = missing.map(({ packageName }) => packageName)
+  const line = `apt-get update && apt-get install -y ${packages.join(' ')}`
+  const isRoot = process.getuid?.() === 0
+  const programs = missing.map(({ program }) => program).join(' and ')
+  if (!isRoot && !options.install) {
+    context.output.message(
+      `${programs} must be installed first. Run:\n\n  sudo sh -c '${line}'\n\nor start the demo with --install.`,
+    )
+    return false
+  }
+  context.output.message(`Installing what is missing: ${packages.join(', ')}`)
+  const prefix = isRoot ? [] : ['sudo']
+  for (const argv of [
+    [...prefix, 'apt-get', 'update', '-q'],
+    [...prefix, 'apt-get', 'install', '-y', '-q', '--no-install-recommends', ...packages],
+  ]) {
+    const failure = await runInstaller(argv, context)
+    if (failure === undefined) continue
+    context.output.message(
+      `${argv.join(' ')} failed: ${failure}\nInstall it by hand, then start again:\n\n  ${line}`,
+    )
+    return false
+  }
+  return (await findMissing(context)).length === 0
+}
+
+async function findMissing(context: CliContext): Promise<readonly Requirement[]> {
+  const found = await Promise.all(REQUIREMENTS.map(({ probe }) => isThere(probe, context)))
+  return REQUIREMENTS.filter((_, index) => found[index] === false)
+}
+
+async function isThere(argv: readonly string[], context: CliContext): Promise<boolean> {
+  try {
+    return (await run(argv, PROBE_TIMEOUT_MS, context)).code === 0
+  } catch (error) {
+    if (error instanceof ProcessStartError) return false
+    throw error
+  }
+}
+
+async function runInstaller(argv: readonly string[], context: CliContext): Promise<string | undefined> {
+  try {
+    const { code, stderr } = await run(argv, INSTALL_TIMEOUT_MS, context)
+    return code === 0 ? undefined : stderr.toString('utf8').trim().split('\n').slice(-3).join(' ')
+  } catch (error) {
+    if (error instanceof ProcessStartError) return error.message
+    throw error
+  }
+}
+
+async function run(argv: readonly string[], timeoutMs: number, context: CliContext): Promise<ProcessResult> {
+  const { PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' } = context.environment
+  return await runProcess({
+    argv,
+    env: { PATH, HOME: context.places.home, LANG: 'C.UTF-8', DEBIAN_FRONTEND: 'noninteractive' },
+    timeoutMs,
+    outputBytesMax: OUTPUT_BYTES_MAX,
+    signal: context.signal,
+  })
+}
