@@ -24,7 +24,10 @@ import { findTicket, listComments, listDependencies, listDependents, listTickets
 /** Few rows by an index: what the engine and each request need at once. */
 const QUICK = {
   findProject,
+  listProjects,
   findTicket,
+  listDependencies,
+  listDependents,
   findRun,
   loadRunState,
   listStepInstances,
@@ -44,10 +47,7 @@ const QUICK = {
 
 /** Many rows, or a search: must not hold up a lease. */
 const HEAVY = {
-  listProjects,
   listTickets,
-  listDependencies,
-  listDependents,
   listComments,
   listRuns,
   listEffects,

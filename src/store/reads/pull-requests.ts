@@ -4,7 +4,6 @@ import { toPullRequest } from '../rows.ts'
 import { parseCursor, toPage, toPageSize } from './cursor.ts'
 import type { ReadContext } from './read.ts'
 
-/** By branch: the open one, or else the newest. */
 export async function findPullRequest(
   { db }: ReadContext,
   by: Parameters<StoreReader['findPullRequest']>[0],
@@ -14,14 +13,17 @@ export async function findPullRequest(
     const row = await query.where('id', '=', by.pullRequestId).executeTakeFirst()
     return row && toPullRequest(row)
   }
-  const rows = await query
-    .where('project_id', '=', by.projectId)
-    .where('forge', '=', by.forge)
+  const ofForge = query.where('project_id', '=', by.projectId).where('forge', '=', by.forge)
+  if ('number' in by) {
+    const row = await ofForge.where('number', '=', by.number).executeTakeFirst()
+    return row && toPullRequest(row)
+  }
+  const row = await ofForge
     .where('branch', '=', by.branch)
     .orderBy('created_at', 'desc')
-    .orderBy('id', 'desc')
-    .execute()
-  const row = rows.find(({ status }) => status === 'open') ?? rows[0]
+    .orderBy('number', 'desc')
+    .limit(1)
+    .executeTakeFirst()
   return row && toPullRequest(row)
 }
 
