@@ -1,4 +1,4 @@
-import { Transform, type TransformCallback } from 'node:stream'
+import { type Readable, Transform, type TransformCallback } from 'node:stream'
 import type { DenialReason } from './contract.ts'
 import type { Exchange } from './exchange.ts'
 
@@ -21,6 +21,14 @@ export function countFlow(
       callback(new Error(options.tooMany))
     },
   })
+}
+
+/**
+ * Makes a failing answer the other side's fault. To be called before the answer is piped: the pipe takes the
+ * client's side down as well, which would look as if the client had hung up.
+ */
+export function blameUpstream(exchange: Exchange, answer: Readable): void {
+  answer.once('error', () => exchange.end('upstream_failed'))
 }
 
 /** Ends the exchange when `touch` is not called for `idleTimeoutMs`. */

@@ -5,7 +5,7 @@ import { parseTarget } from '../platform/network-address.ts'
 import { admitTarget } from './admit-target.ts'
 import type { DoorContext } from './door-context.ts'
 import type { Exchange } from './exchange.ts'
-import { countFlow, redactFlow, watchIdle } from './flow.ts'
+import { blameUpstream, countFlow, redactFlow, watchIdle } from './flow.ts'
 import { stripHopByHop } from './headers.ts'
 import { swapPlaceholders } from './placeholders.ts'
 import type { Refusal } from './refusal.ts'
@@ -71,6 +71,7 @@ export async function proxyHttp(
   sending.catch(() => {})
   try {
     const answer = await upstream.response
+    blameUpstream(exchange, answer)
     exchange.status = answer.statusCode ?? null
     response.writeHead(answer.statusCode ?? 502, toResponseHeaders(answer, swapped.secrets))
     await pipeline(

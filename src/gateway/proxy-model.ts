@@ -4,7 +4,7 @@ import { requestUpstream } from '../platform/http-upstream.ts'
 import type { ModelRoute } from './contract.ts'
 import type { DoorContext } from './door-context.ts'
 import type { Exchange } from './exchange.ts'
-import { countFlow, redactFlow, watchIdle } from './flow.ts'
+import { blameUpstream, countFlow, redactFlow, watchIdle } from './flow.ts'
 import { pickHeaders } from './headers.ts'
 import { MODEL_PATHS, readModelRequest } from './model-request.ts'
 import type { Refusal } from './refusal.ts'
@@ -74,6 +74,7 @@ export async function proxyModel(
   try {
     upstream.body.end(read.body)
     const answer = await upstream.response
+    blameUpstream(exchange, answer)
     return await passAnswer(door, exchange, { answer, response, secret, route, path, touch: idle.touch })
   } catch (error) {
     return toUpstreamRefusal(exchange, error, `the model ${route.name}`)
