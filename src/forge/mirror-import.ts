@@ -15,7 +15,7 @@ const BYTES_MAX = 256 * 1024 * 1024
 const TIMEOUT_MS = 300_000
 const BASE_REF = 'refs/quarantine/base'
 const WORK_REF = 'refs/quarantine/work'
-/** What a hostile pack may cost: memory per thread, and one thread. A received pack stays a pack. */
+/** What a hostile pack may cost: memory per thread, and one thread. */
 const BOUNDS = [
   'pack.threads=1',
   'core.deltaBaseCacheLimit=32m',
@@ -62,7 +62,7 @@ async function importThrough(
   const base = input.expectedBase
   const head = await readHead(quarantine, input, signal)
   if (head.commit === base) return { kind: 'no-change' }
-  await receive(quarantine, input, head.ref, signal)
+  await receive(quarantine, input, head.commit, signal)
   await assertDescends(quarantine, base, head.commit, signal)
   if (await hasSameTree(quarantine, base, head.commit, signal)) return { kind: 'no-change' }
   await assertOwnObjects(quarantine, input, head.commit, signal)
@@ -88,7 +88,7 @@ async function readHead(
   { git, gitDir }: MirrorRepository,
   input: ImportBundle,
   signal: AbortSignal,
-): Promise<{ readonly commit: CommitHash; readonly ref: string }> {
+): Promise<{ readonly commit: CommitHash }> {
   const listed = await git({
     attempt: 'list the heads of a bundle',
     args: ['bundle', 'list-heads', input.path],
@@ -106,37 +106,37 @@ async function readHead(
   if (lines.length !== 1 || match === null) {
     throw new Refusal('unexpected_heads', `a bundle of work has one head, this one has ${lines.length}`)
   }
-  const [, commit = '', ref = ''] = match
+  const [, commit = ''] = match
   if (input.expectedCommit !== undefined && commit !== input.expectedCommit) {
     throw new Refusal('unexpected_commit', `the bundle holds ${commit}, not ${input.expectedCommit}`)
   }
-  return { commit, ref }
+  return { commit }
 }
 
 /** Into the quarantine; then every received object is checked, links and forbidden names included. */
 async function receive(
   { git, gitDir }: MirrorRepository,
   input: ImportBundle,
-  ref: string,
+  commit: CommitHash,
   signal: AbortSignal,
 ): Promise<void> {
   const call = { gitDir, signal, timeoutMs: TIMEOUT_MS, settings: BOUNDS, answers: [0, 1, 128] }
   const verified = await git({
     ...call,
     attempt: 'verify a bundle',
-    args: ['bundle', 'verify', '--quiet', input.path],
+    args: ['bundle', 'verify', input.path],
   })
   if (verified.code !== 0) {
     const isBase = /lacks these prerequisite|prerequisite|not connected/i.test(verified.stderr)
     throw new Refusal(isBase ? 'unrelated_base' : 'not_a_bundle', toDetail(verified.stderr))
   }
-  const fetched = await git({
+  // Not `fetch`, which takes nothing when the mirror has the commit already: what came must be seen to be judged.
+  const unpacked = await git({
     ...call,
     attempt: 'unpack a bundle',
-    args: ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--', input.path, `${ref}:${WORK_REF}`],
-    env: { GIT_ALLOW_PROTOCOL: 'file' },
+    args: ['bundle', 'unbundle', input.path],
   })
-  if (fetched.code !== 0) throw new Refusal('corrupt', toDetail(fetched.stderr))
+  if (unpacked.code !== 0) throw new Refusal('corrupt', toDetail(unpacked.stderr))
   for (const pack of (await readDeliveredObjects({ git, gitDir }, input.path, signal)).packs) {
     const checked = await git({
       ...call,
@@ -148,6 +148,8 @@ async function receive(
       throw new Refusal(isName ? 'forbidden_path' : 'corrupt', toDetail(checked.stderr))
     }
   }
+  const named = await git({ ...call, attempt: 'name the work', args: ['update-ref', WORK_REF, commit] })
+  if (named.code !== 0) throw new Refusal('corrupt', toDetail(named.stderr))
 }
 
 async function assertDescends(
