@@ -108,7 +108,8 @@ function isAnswering(path: string): Promise<boolean> {
 const HEADER_BYTES_MAX = 16 * 1024
 const HEADERS_TIMEOUT_MS = 30_000
 const KEEP_ALIVE_TIMEOUT_MS = 10_000
-const DEFAULT_LIMITS = { requestTimeoutMs: 60_000, idleTimeoutMs: 120_000, connectionCountMax: 1024 }
+const KEEP_ALIVE_PROBE_MS = 30_000
+const DEFAULT_LIMITS = { requestTimeoutMs: 60_000, idleTimeoutMs: 900_000, connectionCountMax: 1024 }
 
 function toServer(
   handler: HttpHandler,
@@ -126,6 +127,9 @@ function toServer(
       headersTimeout: Math.min(HEADERS_TIMEOUT_MS, requestTimeoutMs),
       requestTimeout: requestTimeoutMs,
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+      // Finds out about a peer that is gone without a word.
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,
     },
     // Its promise resolves when the answer is sent and never rejects: it answers 500 by itself.
     (request, response) => void listener(request, response),
