@@ -29,9 +29,24 @@ export async function checkValue(request: CheckRequest): Promise<ValueCheck> {
 /** The same, at once, whatever time it takes. */
 export function checkNow({ schema, value, fillsDefaults }: CheckRequest): ValueCheck {
   const copy = fillsDefaults ? structuredClone(value) : value
-  const validate = compileSchema(schema, { fillsDefaults })
+  const validate = findValidator(schema, fillsDefaults)
   if (validate(copy)) return { ok: true, value: copy as JsonObject }
   return { ok: false, problems: (validate.errors ?? []).slice(0, 10).map(toProblemText) }
+}
+
+/** Compiling costs milliseconds, and the same few agents are run again and again. */
+const validators = new Map<string, ReturnType<typeof compileSchema>>()
+const VALIDATOR_COUNT_MAX = 200
+
+function findValidator(schema: JsonObject, fillsDefaults: boolean): ReturnType<typeof compileSchema> {
+  const key = `${fillsDefaults}:${JSON.stringify(schema)}`
+  const known = validators.get(key)
+  if (known !== undefined) return known
+  const compiled = compileSchema(schema, { fillsDefaults })
+  const [oldest] = validators.keys()
+  if (validators.size >= VALIDATOR_COUNT_MAX && oldest !== undefined) validators.delete(oldest)
+  validators.set(key, compiled)
+  return compiled
 }
 
 function checkApart(request: CheckRequest): Promise<ValueCheck> {

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { RegistryError, type RegistryRecords } from './contract.ts'
 import { readPackage } from './read-package.ts'
 import { registerAgent } from './register-agent.ts'
-import { readWorkflow, registerWorkflow } from './register-workflow.ts'
+import { digestText, readWorkflow } from './register-workflow.ts'
 
 /** Where agents and workflows that come with Swarm lie; the build copies the folder as it is. */
 export const SHIPPED_DIRECTORY = fileURLToPath(new URL('./shipped/', import.meta.url))
@@ -48,7 +48,10 @@ async function registerShippedWorkflow({ records, shipped }: Place, file: string
   const recorded = await records.read.findWorkflow({ name, version })
   // A user's own workflow of that name and version stays what it is.
   if (recorded !== undefined && recorded.source !== 'shipped') return
-  await registerWorkflow(records, text, { actor: ACTOR, source: 'shipped', file })
+  const digest = digestText(text)
+  if (recorded?.digest === digest) return
+  const free = recorded === undefined ? version : `${version}+${digest.slice(0, DIGEST_CHARS)}`
+  await records.write.registerWorkflow({ name, version: free, text, digest, source: 'shipped', actor: ACTOR })
 }
 
 async function listEntries(directory: string): Promise<readonly string[]> {

@@ -12,9 +12,9 @@ import { RegistryError, type RegistryRecords } from './contract.ts'
 export async function registerWorkflow(
   records: RegistryRecords,
   text: string,
-  options: { readonly actor: string; readonly source: WorkflowRecord['source']; readonly file?: string },
+  options: { readonly actor: string; readonly source: WorkflowRecord['source'] },
 ): Promise<WorkflowRecord> {
-  const { name, version } = readWorkflow(text, options.file)
+  const { name, version } = readWorkflow(text)
   const digest = digestText(text)
   const recorded = await records.read.findWorkflow({ name, version })
   if (recorded !== undefined && recorded.digest !== digest) {
