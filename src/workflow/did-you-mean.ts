@@ -20,7 +20,9 @@ export function findNearest(word: string, known: readonly string[]): string | un
   for (const candidate of known) {
     if (candidate.length > COMPARED_CHARS_MAX) continue
     const distance = editDistance(plain, simplify(candidate))
-    if (distance < nearestDistance) {
+    // One letter is a mistyped other letter only by chance.
+    const isAlike = distance < Math.max(plain.length, candidate.length)
+    if (isAlike && distance < nearestDistance) {
       nearest = candidate
       nearestDistance = distance
     }

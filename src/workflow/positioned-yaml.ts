@@ -94,8 +94,8 @@ export function toFileOffset(text: string, scalar: YamlScalar, index: number): n
   const verbatim = raw.indexOf(scalar.value)
   if (verbatim !== -1) return scalar.start + verbatim + index
   const rest = scalar.value.slice(index)
-  // A folded text has other line breaks than it reads: then a word must do.
-  for (const snippet of [/^[^\n]{1,40}/, /^\S{1,40}/].map((some) => some.exec(rest)?.[0])) {
+  // A folded text has other line breaks than it reads, a quoted one escapes: then a word must do.
+  for (const snippet of [/^[^\n]{1,40}/, /^[^\s"'\\]{1,40}/].map((some) => some.exec(rest)?.[0])) {
     const found = snippet === undefined ? -1 : findSame(raw, scalar.value, snippet, index)
     if (found !== -1) return scalar.start + found
   }
