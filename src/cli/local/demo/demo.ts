@@ -40,7 +40,7 @@ const SCRIPTED = 'scripted'
  */
 export async function runDemo(context: CliContext, options: DemoOptions): Promise<ExitCode> {
   const { output } = context
-  if (!(await installRequirements(context, { install: options.install === true }))) return EXIT.failed
+  if (!(await installAll(context, options))) return EXIT.failed
   const signal = AbortSignal.any([context.signal, AbortSignal.timeout(TIMEOUT_MS)])
   const directory = await mkdtemp(join(tmpdir(), 'swarm-demo-'))
   const model = await startScriptedModel({ scripts: [scriptDemoRepair(REPAIR_TITLE)], apiKey: 'demo-key' })
@@ -76,6 +76,18 @@ export async function runDemo(context: CliContext, options: DemoOptions): Promis
     if (options.clean === true) await rm(directory, { recursive: true, force: true })
   }
 }
+
+async function installAll(context: CliContext, options: DemoOptions): Promise<boolean> {
+  return await installRequirements({
+    install: options.install === true,
+    path: context.environment.PATH || SYSTEM_PATH,
+    home: context.places.home,
+    signal: context.signal,
+    say: (text) => context.output.message(text),
+  })
+}
+
+const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 async function writeConfig(directory: string, modelUrl: string): Promise<string> {
   const path = join(directory, 'config.yaml')

@@ -1,5 +1,14 @@
 import { type ProcessResult, ProcessStartError, runProcess } from '../../../platform/process.ts'
-import type { CliContext } from '../../context.ts'
+
+/** Where to say what happens, and what the installer may see of this process. */
+export type InstallRequest = {
+  /** Uses `sudo` when this process is not root's */
+  readonly install: boolean
+  readonly path: string
+  readonly home: string
+  readonly signal: AbortSignal
+  say(text: string): void
+}
 
 type Requirement = {
   readonly program: string
@@ -19,55 +28,50 @@ const OUTPUT_BYTES_MAX = 256 * 1024
  * Installs the Debian packages that the host lacks: as root at once, otherwise with `sudo` and only when asked to.
  * @returns whether everything is there now; when not, the line to run was printed
  */
-export async function installRequirements(
-  context: CliContext,
-  options: { readonly install: boolean },
-): Promise<boolean> {
-  const missing = await findMissing(context)
+export async function installRequirements(request: InstallRequest): Promise<boolean> {
+  const missing = await findMissing(request)
   if (missing.length === 0) return true
   const packages = missing.map(({ packageName }) => packageName)
   const line = `apt-get update && apt-get install -y ${packages.join(' ')}`
   const isRoot = process.getuid?.() === 0
   const programs = missing.map(({ program }) => program).join(' and ')
-  if (!isRoot && !options.install) {
-    context.output.message(
-      `${programs} must be installed first. Run:\n\n  sudo sh -c '${line}'\n\nor start the demo with --install.`,
+  if (!isRoot && !request.install) {
+    request.say(
+      `${programs} must be installed first. Run:\n\n  sudo sh -c '${line}'\n\nor start this again with --install.`,
     )
     return false
   }
-  context.output.message(`Installing what is missing: ${packages.join(', ')}`)
+  request.say(`Installing what is missing: ${packages.join(', ')}`)
   const prefix = isRoot ? [] : ['sudo']
   for (const argv of [
     [...prefix, 'apt-get', 'update', '-q'],
     [...prefix, 'apt-get', 'install', '-y', '-q', '--no-install-recommends', ...packages],
   ]) {
-    const failure = await runInstaller(argv, context)
+    const failure = await runInstaller(argv, request)
     if (failure === undefined) continue
-    context.output.message(
-      `${argv.join(' ')} failed: ${failure}\nInstall it by hand, then start again:\n\n  ${line}`,
-    )
+    request.say(`${argv.join(' ')} failed: ${failure}\nInstall it by hand, then start again:\n\n  ${line}`)
     return false
   }
-  return (await findMissing(context)).length === 0
+  return (await findMissing(request)).length === 0
 }
 
-async function findMissing(context: CliContext): Promise<readonly Requirement[]> {
-  const found = await Promise.all(REQUIREMENTS.map(({ probe }) => isThere(probe, context)))
+async function findMissing(request: InstallRequest): Promise<readonly Requirement[]> {
+  const found = await Promise.all(REQUIREMENTS.map(({ probe }) => isThere(probe, request)))
   return REQUIREMENTS.filter((_, index) => found[index] === false)
 }
 
-async function isThere(argv: readonly string[], context: CliContext): Promise<boolean> {
+async function isThere(argv: readonly string[], request: InstallRequest): Promise<boolean> {
   try {
-    return (await run(argv, PROBE_TIMEOUT_MS, context)).code === 0
+    return (await run(argv, PROBE_TIMEOUT_MS, request)).code === 0
   } catch (error) {
     if (error instanceof ProcessStartError) return false
     throw error
   }
 }
 
-async function runInstaller(argv: readonly string[], context: CliContext): Promise<string | undefined> {
+async function runInstaller(argv: readonly string[], request: InstallRequest): Promise<string | undefined> {
   try {
-    const { code, stderr } = await run(argv, INSTALL_TIMEOUT_MS, context)
+    const { code, stderr } = await run(argv, INSTALL_TIMEOUT_MS, request)
     return code === 0 ? undefined : stderr.toString('utf8').trim().split('\n').slice(-3).join(' ')
   } catch (error) {
     if (error instanceof ProcessStartError) return error.message
@@ -75,13 +79,16 @@ async function runInstaller(argv: readonly string[], context: CliContext): Promi
   }
 }
 
-async function run(argv: readonly string[], timeoutMs: number, context: CliContext): Promise<ProcessResult> {
-  const { PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' } = context.environment
+async function run(
+  argv: readonly string[],
+  timeoutMs: number,
+  request: InstallRequest,
+): Promise<ProcessResult> {
   return await runProcess({
     argv,
-    env: { PATH, HOME: context.places.home, LANG: 'C.UTF-8', DEBIAN_FRONTEND: 'noninteractive' },
+    env: { PATH: request.path, HOME: request.home, LANG: 'C.UTF-8', DEBIAN_FRONTEND: 'noninteractive' },
     timeoutMs,
     outputBytesMax: OUTPUT_BYTES_MAX,
-    signal: context.signal,
+    signal: request.signal,
   })
 }
