@@ -25,9 +25,12 @@ export type HarvestArguments = {
   readonly message: string
   readonly trailers: Readonly<Record<string, string>>
   readonly author: Person
+  /** New files that are collected; more are most often build results that nobody ignored */
+  readonly newFileCountMax: number
 }
 
 const AUTHOR: Person = { name: 'Swarm', email: 'swarm@localhost' }
+const NEW_FILE_COUNT_MAX = 100_000
 const ATTEMPT = '/swarm/attempt'
 
 /**
@@ -63,6 +66,7 @@ export function parseHarvestArguments(value: unknown, root: string): HarvestArgu
     message: toText(given, 'message'),
     trailers: toTrailers(given.trailers),
     author: toAuthor(given),
+    newFileCountMax: typeof given.newFileCountMax === 'number' ? given.newFileCountMax : NEW_FILE_COUNT_MAX,
   }
 }
 

@@ -7,6 +7,9 @@ const READ_BY_GIT: ReadonlySet<string> = new Set(['.gitignore', '.gitattributes'
 
 type Path = Buffer
 
+/** The workspace is not what can be brought home; another way of looking at it would not help. */
+export class WorkspaceRefusal extends Error {}
+
 /** Makes the workspace safe to look at: directories can be entered, and what git reads by itself is a file. */
 export function walkWorkspace(workspace: string): { readonly warnings: readonly string[] } {
   const warnings: string[] = []
@@ -28,6 +31,17 @@ export function makeReadable(workspace: string): void {
   })
 }
 
+/**
+ * A folder that git is about to read holds files and folders only: a named pipe among them would hold it for ever.
+ * @throws when there is anything else
+ */
+export function assertPlainFiles(directory: string): void {
+  const odd = readdirSync(directory, { recursive: true, withFileTypes: true }).find(
+    (entry) => !entry.isFile() && !entry.isDirectory(),
+  )
+  if (odd !== undefined) throw new Error(`${odd.name} is neither a file nor a folder`)
+}
+
 /** Every entry below the workspace but what lies in a `.git`; links are not followed. */
 function eachEntry(
   workspace: string,
@@ -38,7 +52,8 @@ function eachEntry(
   let count = 0
   for (let directory = waiting.pop(); directory !== undefined; directory = waiting.pop()) {
     for (const entry of listDirectory(directory, warnings)) {
-      if (++count > ENTRY_COUNT_MAX) throw new Error(`the workspace has more than ${ENTRY_COUNT_MAX} files`)
+      if (++count > ENTRY_COUNT_MAX)
+        throw new WorkspaceRefusal(`the workspace has more than ${ENTRY_COUNT_MAX} files`)
       const path = Buffer.concat([directory, Buffer.from('/'), entry.name])
       if (entry.isDirectory() && entry.name.toString('latin1') !== '.git') waiting.push(path)
       visit(path, entry)

@@ -2,14 +2,14 @@ import { lstatSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } 
 import { dirname, join } from 'node:path'
 import { firstLine, runGit, splitZero, toOneLine } from './git-inside.ts'
 import type { HarvestArguments } from './workspace-arguments.ts'
-import { makeReadable, walkWorkspace } from './workspace-files.ts'
+import { assertPlainFiles, makeReadable, WorkspaceRefusal, walkWorkspace } from './workspace-files.ts'
 import { fetchBase } from './workspace-open.ts'
 import { toTree } from './workspace-tree.ts'
 
 const WORK_REF = 'refs/swarm/work'
 const NAME_COUNT_MAX = 2_000
 const WARNING_COUNT_MAX = 50
-/** The agent's objects are only looked at briefly: a named pipe in their place would hold git for ever. */
+/** The agent's objects are only looked at briefly: what is wrong with them must not take long. */
 const PROBE_TIMEOUT_MS = 20_000
 
 type Workshop = { readonly home: string; readonly gitDir: string }
@@ -30,7 +30,8 @@ export function harvestWorkspace(harvest: HarvestArguments): void {
   let note: Note
   try {
     note = withWorkshop(harvest, borrowObjects, (workshop) => makeWork(workshop, harvest, warnings))
-  } catch {
+  } catch (error) {
+    if (error instanceof WorkspaceRefusal) throw error
     makeReadable(harvest.workspace)
     note = withWorkshop(harvest, unpackBase, (workshop) => makeWork(workshop, harvest, warnings))
   }
@@ -53,8 +54,8 @@ type Note =
 
 function makeWork(workshop: Workshop, harvest: HarvestArguments, warnings: string[]): Note {
   const { home, gitDir } = workshop
-  const { base, workspace } = harvest
-  const collected = toTree(workshop, { workspace, base })
+  const { base, workspace, newFileCountMax } = harvest
+  const collected = toTree(workshop, { workspace, base, newFileCountMax })
   warnings.push(...collected.warnings)
   const before = firstLine(runGit(home, ['rev-parse', '--verify', `${base}^{tree}`], { gitDir }))
   if (collected.tree === before) return { changed: false, reason: 'no_change', base }
@@ -130,6 +131,7 @@ function borrowObjects({ home, gitDir }: Workshop, { workspace, base }: HarvestA
     (path) => lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true,
   )
   if (!isPlain || /["\n]/.test(objects)) throw new Error('the workspace has no repository of its own')
+  assertPlainFiles(objects)
   mkdirSync(join(gitDir, 'objects', 'info'), { recursive: true })
   writeFileSync(join(gitDir, 'objects', 'info', 'alternates'), `${objects}\n`)
   const probe = { gitDir, timeoutMs: PROBE_TIMEOUT_MS }

@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { firstLine, runGit, splitZero, toOneLine } from './git-inside.ts'
-import { makeReadable } from './workspace-files.ts'
+import { makeReadable, WorkspaceRefusal } from './workspace-files.ts'
 
-const NEW_FILE_COUNT_MAX = 100_000
 const NESTED_COUNT_MAX = 200
 const NESTED_DEPTH_MAX = 8
 
@@ -16,7 +15,12 @@ type Collected = { readonly tree: string; readonly warnings: readonly string[] }
  */
 export function toTree(
   workshop: Workshop,
-  from: { readonly workspace: string; readonly base?: string; readonly depth?: number },
+  from: {
+    readonly workspace: string
+    readonly newFileCountMax: number
+    readonly base?: string
+    readonly depth?: number
+  },
 ): Collected {
   const { home, gitDir } = workshop
   const indexFile = join(home, `index-${randomUUID()}`)
@@ -25,9 +29,9 @@ export function toTree(
   const untracked = splitZero(
     runGit(home, ['ls-files', '--others', '--exclude-standard', '-z'], inside).stdout,
   )
-  if (untracked.length > NEW_FILE_COUNT_MAX) {
-    throw new Error(
-      `${untracked.length} new files, ${NEW_FILE_COUNT_MAX} are allowed: are build results ignored?`,
+  if (untracked.length > from.newFileCountMax) {
+    throw new WorkspaceRefusal(
+      `${untracked.length} new files, ${from.newFileCountMax} are allowed: are build results ignored?`,
     )
   }
   const nested = untracked.filter((name) => name.at(-1) === 0x2f).map((name) => name.subarray(0, -1))
@@ -60,6 +64,7 @@ function addNested(
   inside: Inside,
   nested: {
     readonly workspace: string
+    readonly newFileCountMax: number
     readonly directory: Buffer
     readonly count: number
     readonly depth?: number
@@ -71,7 +76,11 @@ function addNested(
   if (!isName || depth > NESTED_DEPTH_MAX || nested.count > NESTED_COUNT_MAX) {
     return [`left out, a repository inside the workspace: ${toOneLine(name)}`]
   }
-  const { tree, warnings } = toTree(workshop, { workspace: join(nested.workspace, name), depth })
+  const { tree, warnings } = toTree(workshop, {
+    workspace: join(nested.workspace, name),
+    newFileCountMax: nested.newFileCountMax,
+    depth,
+  })
   const isEmpty = runGit(workshop.home, ['ls-tree', tree], inside).stdout.length === 0
   if (!isEmpty) runGit(workshop.home, ['read-tree', `--prefix=${name}/`, tree], inside)
   return [`the files of a repository inside the workspace were taken: ${toOneLine(name)}`, ...warnings]

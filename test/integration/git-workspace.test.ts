@@ -8,6 +8,7 @@ import type { ImportOutcome, Mirror } from '../../src/forge/mirror-contract.ts'
 import { createMirrors } from '../../src/forge/mirrors.ts'
 import { runProcess } from '../../src/platform/process.ts'
 import {
+  commitTo,
   git,
   harvestArguments,
   makeRemote,
@@ -168,6 +169,15 @@ test.each([
   ['without objects', async () => rm(join(workspace, '.git/objects'), { recursive: true })],
   ['full of broken objects', async () => breakObjects()],
   [
+    'with a named pipe for an object',
+    async () => {
+      const path = join(workspace, '.git/objects', remote.commit.slice(0, 2))
+      await rm(join(workspace, '.git/objects'), { recursive: true })
+      await mkdir(path, { recursive: true })
+      execFileSync('mkfifo', [join(path, remote.commit.slice(2))])
+    },
+  ],
+  [
     'with a named pipe for a configuration',
     async () => {
       await rm(join(workspace, '.git/config'))
@@ -295,18 +305,63 @@ test('names that git must never hold are left out and said, the rest comes home'
   expect(note.warnings.join()).toContain('.GIT/config')
 })
 
-test('thousands of files come home; a hundred thousand are refused with advice', async () => {
+test('thousands of files come home; more than allowed are refused with advice', async () => {
   await mkdir(join(workspace, 'many'))
   const names = Array.from({ length: 3_000 }, (_, index) => join(workspace, 'many', `f${index}`))
   for (const name of names) await writeFile(name, name)
   expect(await harvest()).toMatchObject({ changed: true, fileCount: 3_000 })
-  execFileSync('sh', ['-c', 'seq 1 100001 | xargs touch'], { cwd: join(workspace, 'many') })
-  const done = await runWorkspace(sandbox, 'harvest', harvestArguments(remote.commit))
+  const few = { ...harvestArguments(remote.commit), newFileCountMax: 2_999 }
+  const done = await runWorkspace(sandbox, 'harvest', few)
   expect(done).toMatchObject({ code: 1, stderr: expect.stringContaining('ignored?') })
   await expect(stat(join(sandbox.attempt, 'work.bundle'))).rejects.toThrow('ENOENT')
 })
 
-test('a submodule stays a submodule; everything deleted is a change; a workspace that is gone is an error', async () => {
+test('a submodule stays what it is, whatever the agent puts in its place', async () => {
+  const base = await commitTo(remote.path, 'main', {}, async (clone) => {
+    await git(clone, 'update-index', '--add', '--cacheinfo', `160000,${'1'.repeat(40)},vendor`)
+    await git(clone, 'commit', '--quiet', '-m', 'submodule')
+    await writeFile(join(clone, 'after.txt'), 'x')
+    await mkdir(join(clone, 'vendor'))
+  })
+  const mirrors = createMirrors({ mirrorsDir: join(folder.path, 'mirrors'), run: runProcess })
+  const project = { projectId: 'prj_1' as ProjectId, repositoryUrl: remote.path, defaultBranch: 'main' }
+  mirror = await mirrors.ensure(project, signal)
+  const other = await makeSandboxFolders(join(folder.path, 'with-submodule'))
+  await mirror.exportBundle({ commit: base, path: join(other.attempt, 'repo.bundle') }, signal)
+  expect(await runWorkspace(other, 'open', openArguments(base))).toMatchObject({ code: 0 })
+  await writeFile(join(other.workspace, 'vendor', 'patched.txt'), 'x')
+  await writeFile(join(other.workspace, 'new.txt'), 'n')
+  expect(await runWorkspace(other, 'harvest', harvestArguments(base))).toMatchObject({ code: 0 })
+  const note = JSON.parse(await readFile(join(other.attempt, 'work.json'), 'utf8')) as Note
+  expect(note.files).toEqual(['new.txt'])
+  const path = join(other.attempt, 'work.bundle')
+  const outcome = await mirror.importBundle(
+    { path, ref: 'refs/swarm/run_1/build/0/1', expectedBase: base },
+    signal,
+  )
+  expect(outcome).toMatchObject({ kind: 'imported', findings: [] })
+  const mirrorDir = join(folder.path, 'mirrors', 'prj_1.git')
+  expect(await git(mirrorDir, 'ls-tree', note.commit, 'vendor')).toContain(`160000 commit ${'1'.repeat(40)}`)
+})
+
+test('a workspace whose user may not read its files is collected by that user', async () => {
+  if (process.getuid?.() !== 0) return expect(process.getuid?.()).not.toBe(0)
+  const nobody = { uid: 65_534, gid: 65_534 }
+  await writeFile(join(workspace, 'secret.txt'), 'x')
+  await mkdir(join(workspace, 'locked/in'), { recursive: true })
+  await writeFile(join(workspace, 'locked/in/file.txt'), 'x')
+  await chmod(folder.path, 0o711)
+  execFileSync('chown', ['-R', '65534:65534', sandbox.root])
+  await chmod(join(workspace, 'secret.txt'), 0o000)
+  await chmod(join(workspace, 'locked/in'), 0o000)
+  await chmod(join(workspace, 'locked'), 0o000)
+  const done = await runWorkspace(sandbox, 'harvest', harvestArguments(remote.commit), nobody)
+  expect(done).toEqual({ code: 0, stderr: '' })
+  const note = JSON.parse(await readFile(join(sandbox.attempt, 'work.json'), 'utf8')) as Note
+  expect(note.files.sort()).toEqual(['locked/in/file.txt', 'secret.txt'])
+})
+
+test('everything deleted is a change; a workspace that is gone is an error', async () => {
   for (const name of ['readme.txt', 'src', '.gitignore']) await rm(join(workspace, name), { recursive: true })
   expect((await harvest()).files.sort()).toEqual(['.gitignore', 'readme.txt', 'src/a.txt'])
   await rename(workspace, `${workspace}-away`)

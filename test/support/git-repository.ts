@@ -91,12 +91,15 @@ export async function runWorkspace(
   folders: SandboxFolders,
   verb: 'open' | 'harvest',
   args: Readonly<Record<string, unknown>>,
+  /** Another user to run as; only root may ask for one */
+  user: { readonly uid?: number; readonly gid?: number } = {},
 ): Promise<{ readonly code: number; readonly stderr: string }> {
   const path = join(folders.attempt, `workspace-${verb}.json`)
   await writeFile(path, JSON.stringify({ workspace: '/workspace', ...args }))
   try {
     const { stderr } = await run(process.execPath, [WORKSPACE_PROGRAM, verb, path], {
       env: { PATH: process.env.PATH },
+      ...user,
     })
     return { code: 0, stderr }
   } catch (error) {
