@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { parse as parseYaml } from 'yaml'
 import type { Json, JsonObject } from '../domain/json.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { Decision } from './decision.ts'
@@ -10,31 +11,15 @@ import type { StepInstanceState } from './run-state.ts'
 import type { StepWork } from './step-work.ts'
 import type { Workflow } from './workflow.ts'
 
+/** The shipped agents as their packages declare them. */
 const AGENTS: Catalogue = {
-  agents: new Map([
-    [
-      'echo',
-      {
-        inputs: {
-          type: 'object',
-          properties: { message: {} },
-          required: ['message'],
-          additionalProperties: false,
-        },
-        outputs: { type: 'object', properties: { message: {} }, additionalProperties: false },
-      },
-    ],
-    [
-      'coder',
-      {
-        inputs: {
-          type: 'object',
-          properties: { instructions: { type: 'string' } },
-          additionalProperties: false,
-        },
-      },
-    ],
-  ]),
+  agents: new Map(
+    ['echo', 'script', 'http-fetch', 'coder'].map((name) => {
+      const url = new URL(`../registry/shipped/agents/${name}/agent.yaml`, import.meta.url)
+      const { inputs, outputs } = parseYaml(readFileSync(url, 'utf8'))
+      return [name, { inputs, outputs }]
+    }),
+  ),
 }
 
 describe.each(['linear', 'parallel', 'echo-chain', 'code-change'])('%s', (name) => {
