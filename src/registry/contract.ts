@@ -1,5 +1,6 @@
 import type { AgentRecord, WorkflowRecord } from '../domain/records.ts'
 import type { StoreReader, StoreWriter } from '../store/contract.ts'
+import type { Catalogue } from '../workflow/catalogue.ts'
 import type { Workflow } from '../workflow/workflow.ts'
 import type { AgentManifest } from './agent-manifest.ts'
 import type { ValueCheck } from './check-value.ts'
@@ -60,6 +61,9 @@ export interface Registry {
   /** @throws RegistryError `workflow_invalid`, `version_taken` */
   registerWorkflow(text: string, options: RegisterOptions): Promise<WorkflowRecord>
   validateWorkflow(text: string, options?: { readonly file?: string }): Promise<Validation>
+
+  /** What workflows may name, for checking one with `parseWorkflow`. */
+  catalogue(): Promise<Required<Catalogue>>
 
   /** Records what comes with Swarm; to be called once at start-up. May be repeated. */
   registerShipped(options: { readonly signal?: AbortSignal }): Promise<void>

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { buildCatalogue } from './build-catalogue.ts'
 import { type Registry, RegistryError, type RegistryRecords, type Validation } from './contract.ts'
 import { readPackage } from './read-package.ts'
 import { registerAgent } from './register-agent.ts'
@@ -55,10 +56,12 @@ export function createRegistry(options: RegistryOptions): Registry {
       const record = await findWorkflow(name, version)
       return record === undefined
         ? undefined
-        : { record, workflow: readWorkflow(record.text, `${name}.yaml`) }
+        : { record, workflow: readWorkflow(record.text, { file: `${name}.yaml` }) }
     },
     registerWorkflow: (text, { actor }) => registerWorkflow(records, text, { actor, source: 'registered' }),
-    validateWorkflow: (text, { file } = {}) => toValidation(async () => readWorkflow(text, file)),
+    validateWorkflow: (text, options = {}) =>
+      toValidation(async () => readWorkflow(text, { ...options, catalogue: await buildCatalogue(records) })),
+    catalogue: () => buildCatalogue(records),
 
     registerShipped: ({ signal }) => registerShipped(place, signal),
   }

@@ -44,7 +44,7 @@ async function registerShippedAgent(place: Place, directory: string, signal?: Ab
 
 async function registerShippedWorkflow({ records, shipped }: Place, file: string): Promise<void> {
   const text = await readFile(join(shipped, 'workflows', file), 'utf8')
-  const { name, version } = readWorkflow(text, file)
+  const { name, version } = readWorkflow(text, { file })
   const recorded = await records.read.findWorkflow({ name, version })
   // A user's own workflow of that name and version stays what it is.
   if (recorded !== undefined && recorded.source !== 'shipped') return

@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto'
 import type { WorkflowRecord } from '../domain/records.ts'
+import type { Catalogue } from '../workflow/catalogue.ts'
 import { parseWorkflow } from '../workflow/parse-workflow.ts'
 import type { Workflow } from '../workflow/workflow.ts'
 import { formatWorkflowError } from '../workflow/workflow-error.ts'
+import { buildCatalogue } from './build-catalogue.ts'
 import { RegistryError, type RegistryRecords } from './contract.ts'
 
 /**
- * Checks a workflow's text and records it.
+ * Checks a workflow's text, also against the agents and workflows there are, and records it.
  * @throws RegistryError `workflow_invalid`, or `version_taken` when that version has another text
  */
 export async function registerWorkflow(
@@ -14,7 +16,7 @@ export async function registerWorkflow(
   text: string,
   options: { readonly actor: string; readonly source: WorkflowRecord['source'] },
 ): Promise<WorkflowRecord> {
-  const { name, version } = readWorkflow(text)
+  const { name, version } = readWorkflow(text, { catalogue: await buildCatalogue(records) })
   const digest = digestText(text)
   const recorded = await records.read.findWorkflow({ name, version })
   if (recorded !== undefined && recorded.digest !== digest) {
@@ -36,9 +38,15 @@ export async function registerWorkflow(
   )
 }
 
-/** @throws RegistryError `workflow_invalid`, with a line per problem */
-export function readWorkflow(text: string, file = 'workflow.yaml'): Workflow {
-  const parsed = parseWorkflow(text, { file })
+/**
+ * @param options.catalogue absent: agents and workflows that it names are not looked up
+ * @throws RegistryError `workflow_invalid`, with a line per problem
+ */
+export function readWorkflow(
+  text: string,
+  { file = 'workflow.yaml', catalogue = {} }: { readonly file?: string; readonly catalogue?: Catalogue } = {},
+): Workflow {
+  const parsed = parseWorkflow(text, { file, catalogue })
   if (parsed.ok) return parsed.workflow
   throw new RegistryError(
     'workflow_invalid',
