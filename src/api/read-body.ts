@@ -1,4 +1,4 @@
-import type { MiddlewareHandler } from 'hono'
+import type { Context, MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { ApiProblem } from './problem.ts'
 
@@ -25,8 +25,17 @@ export const readBody: MiddlewareHandler = async (context, next) => {
   if (isDeeperThan(text, JSON_DEPTH_MAX)) {
     throw new ApiProblem(400, 'json_too_deep', `JSON may be nested ${JSON_DEPTH_MAX} levels deep`)
   }
-  if (text === '') context.req.bodyCache.text = Promise.resolve('{}') as never
+  if (text === '') replaceBody(context, '{}')
   await next()
+}
+
+function replaceBody(context: Context, body: string): void {
+  const { method, url, signal } = context.req.raw
+  const headers = new Headers(context.req.raw.headers)
+  headers.set('content-type', 'application/json')
+  headers.delete('content-length')
+  context.req.raw = new Request(url, { method, headers, body, signal })
+  context.req.bodyCache = {}
 }
 
 /** Counts open brackets outside strings, before anything is built from the text. */
