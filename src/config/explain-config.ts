@@ -13,7 +13,7 @@ export type ExplainedSetting = {
 /** Every value that holds, and who said so. A secret is shown as where it is read from. */
 export function explainConfig(loaded: LoadedConfig): readonly ExplainedSetting[] {
   const { config, settings } = loaded
-  const effective = { ...settings, 'state-dir': config.stateDir }
+  const effective = Object.assign({ 'state-dir': '' }, settings, { 'state-dir': config.stateDir })
   return listLeaves(effective as Json, []).map(({ path, value }) => ({
     setting: path.join('.'),
     value,

@@ -1,0 +1,51 @@
+import type { SwarmClient } from '../client/client.ts'
+import { escapeLine } from './escape-text.ts'
+import { formatClock } from './format.ts'
+import type { Colors } from './output.ts'
+
+export type SwarmEvent = Awaited<ReturnType<SwarmClient['events']['list']>>['items'][number]
+
+const DETAIL_CHARS_MAX = 200
+/** Fields of an event's data that tell a person something, in this order. */
+const SHOWN_FIELDS = [
+  'key',
+  'title',
+  'step',
+  'stepKey',
+  'kind',
+  'status',
+  'workflow',
+  'reason',
+  'detail',
+  'message',
+  'url',
+  'branch',
+  'subject',
+]
+
+/** One line about an event; untrusted text is made harmless. */
+export function formatEvent(event: SwarmEvent, colors: Colors): string {
+  const subject = event.runId ?? event.ticketId ?? ''
+  const attempt = event.attempt === null ? '' : ` attempt ${event.attempt}`
+  const type = paintType(event.type, colors)
+  const facts = SHOWN_FIELDS.flatMap((name) => toFact(event.data[name]))
+  const detail = escapeLine([...new Set(facts)].join(' · ')).slice(0, DETAIL_CHARS_MAX)
+  return `${colors.dim(formatClock(event.at))} ${type}${attempt} ${colors.dim(subject)} ${detail}`.trimEnd()
+}
+
+/** As `formatEvent` for one ticket: who it is about is known. */
+export function formatMilestone(event: SwarmEvent, colors: Colors): string {
+  return formatEvent({ ...event, runId: null, ticketId: null }, colors).replaceAll('  ', ' ')
+}
+
+function paintType(type: string, colors: Colors): string {
+  if (/\.(failed|lost|dead|conflicted|lease_expired|refused)$/.test(type)) return colors.red(type)
+  if (/\.(done|succeeded|merged)$/.test(type)) return colors.green(type)
+  if (/\.(waiting|opened|blocked|in_review|parked)$/.test(type)) return colors.yellow(type)
+  return escapeLine(type)
+}
+
+function toFact(value: unknown): string[] {
+  if (typeof value === 'number') return [String(value)]
+  return typeof value === 'string' && value !== '' ? [value] : []
+}
