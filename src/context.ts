@@ -23,10 +23,10 @@ import type { Logger } from './platform/log.ts'
 import { readBootId } from './platform/process-identity.ts'
 import type { Registry } from './registry/contract.ts'
 import { createRegistry } from './registry/create-registry.ts'
-import { createBubblewrapDriver } from './sandbox/bubblewrap/bubblewrap-driver.ts'
+import { createBubblewrapDriver } from './sandbox/bubblewrap/create-bubblewrap-driver.ts'
 import type { SandboxDriver } from './sandbox/contract.ts'
-import { createFakeDriver } from './sandbox/fake/fake-driver.ts'
-import { createNoneDriver } from './sandbox/none/none-driver.ts'
+import { createFakeDriver } from './sandbox/fake/create-fake-driver.ts'
+import { createNoneDriver } from './sandbox/none/create-none-driver.ts'
 import type { AttemptLogs } from './store/attempt-log.ts'
 import type { Store } from './store/contract.ts'
 import { createLogFiles } from './store/log-files/log-files.ts'
@@ -87,7 +87,7 @@ export async function createContext(options: ContextOptions): Promise<Context> {
     const deps: EngineDeps = {
       store,
       logs,
-      sandboxes: createSandboxSource(overrides.driver ?? createDriver(options, clock)),
+      sandboxes: createSandboxSource(overrides.driver ?? (await createDriver(options, clock))),
       gateway,
       agents: { find: (name) => findAgent(registry, name) },
       forges: createForgeCatalogue(config, secrets, store),
@@ -161,19 +161,18 @@ function toRunRetry({ retry }: Config) {
   }
 }
 
-function createDriver({ config, guestDirectory, logger }: ContextOptions, clock: Clock): SandboxDriver {
+async function createDriver({ config, guestDirectory, logger }: ContextOptions, clock: Clock): Promise<SandboxDriver> {
   const common = {
     stateDir: config.stateDir,
     guestProgramPath: join(guestDirectory, 'swarm-guest.mjs'),
     clock,
     randomBytes: (count: number) => randomBytes(count),
-    logger,
   }
   switch (config.sandbox.driver) {
     case 'bubblewrap':
-      return createBubblewrapDriver(common)
+      return await createBubblewrapDriver(common)
     case 'none':
-      return createNoneDriver(common)
+      return createNoneDriver({ ...common, warn: (text) => logger.warn({}, text) })
     case 'fake':
       return createFakeDriver(common)
   }

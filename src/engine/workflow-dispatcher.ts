@@ -108,9 +108,10 @@ export class WorkflowDispatcher {
     }
     const limits = { now: this.#deps.store.now(), slots: this.#slots.availableFor(state.run.id) }
     const decisions = plan(workflow, toPlannerState(state), limits)
+    const known = await this.#createInstances(decisions, state, workflow)
     for (const decision of decisions) {
-      if (decision.kind === 'wait-until') continue
-      if (await this.#apply(decision, state, workflow)) return 'finished'
+      if (decision.kind === 'wait-until' || decision.kind === 'create-instances') continue
+      if (await this.#apply(decision, known, workflow)) return 'finished'
     }
     if (decisions.some((decision) => decision.kind !== 'wait-until')) return undefined
     return await this.#wait(state, findDueAt(decisions))
@@ -144,26 +145,36 @@ export class WorkflowDispatcher {
     return undefined
   }
 
+  /** @returns the state with the new instances in it, which later decisions of the same plan speak of */
+  async #createInstances(
+    decisions: readonly Decision[],
+    state: RunState,
+    workflow: Workflow,
+  ): Promise<RunState> {
+    const wanted = decisions.flatMap((decision) =>
+      decision.kind !== 'create-instances'
+        ? []
+        : decision.instances.map(({ index, item }) => ({
+            stepId: decision.stepId,
+            index,
+            key: toInstanceKey(decision.stepId, index),
+            kind: getStep(workflow, decision.stepId).kind,
+            item,
+          })),
+    )
+    if (wanted.length === 0) return state
+    const created = await this.#deps.store.write.createStepInstances({ ...this.#proof, instances: wanted })
+    return { ...state, instances: [...state.instances, ...created] }
+  }
+
   /** @returns whether the run is finished */
   async #apply(
-    decision: Exclude<Decision, { kind: 'wait-until' }>,
+    decision: Exclude<Decision, { kind: 'wait-until' | 'create-instances' }>,
     state: RunState,
     workflow: Workflow,
   ): Promise<boolean> {
     const { write } = this.#deps.store
     switch (decision.kind) {
-      case 'create-instances': {
-        const kind = getStep(workflow, decision.stepId).kind
-        const instances = decision.instances.map(({ index, item }) => ({
-          stepId: decision.stepId,
-          index,
-          key: toInstanceKey(decision.stepId, index),
-          kind,
-          item,
-        }))
-        await write.createStepInstances({ ...this.#proof, instances })
-        return false
-      }
       case 'start':
         await this.#start(findInstance(state, decision), decision.work, state, workflow)
         return false
