@@ -52,7 +52,7 @@ export function toBubblewrapArguments(plan: BubblewrapPlan): readonly string[] {
     plan.bwrapPath,
     ...namespaces(plan),
     ...capabilities(plan),
-    ...directory('/etc'),
+    ...parentsOf(plan.system.map(({ guest }) => guest)),
     ...plan.system.flatMap(toSystemArguments),
     ...readOnlyFiles(plan.generatedFiles),
     ...['--proc', '/proc', '--dev', '/dev'],
@@ -65,6 +65,7 @@ export function toBubblewrapArguments(plan: BubblewrapPlan): readonly string[] {
     ...directory('/swarm/bin'),
     ...['--ro-bind', plan.guestDirectory, '/swarm/guest', '--ro-bind', plan.nodePath, '/swarm/bin/node'],
     ...(plan.gatewayDirectory === undefined ? [] : ['--ro-bind', plan.gatewayDirectory, '/swarm/gateway']),
+    ...parentsOf(Object.values(plan.readOnlyMounts)),
     ...Object.entries(plan.readOnlyMounts).flatMap(([host, guest]) => ['--ro-bind', host, guest]),
     // The two file systems that bwrap itself made have no size limit: nothing may be written there.
     ...['--remount-ro', '/dev', '--remount-ro', '/'],
@@ -89,6 +90,17 @@ function toSystemArguments(path: SystemPath): readonly string[] {
 
 function readOnlyFiles(files: Readonly<Record<string, string>>): readonly string[] {
   return Object.entries(files).flatMap(([guest, host]) => ['--ro-bind', host, guest])
+}
+
+/** Directories that bwrap would otherwise make for root alone. */
+function parentsOf(paths: readonly string[]): readonly string[] {
+  const parents = new Set<string>(['/etc'])
+  for (const path of paths) {
+    const segments = path.split('/').slice(1, -1)
+    for (let depth = 1; depth <= segments.length; depth++)
+      parents.add(`/${segments.slice(0, depth).join('/')}`)
+  }
+  return [...parents].flatMap(directory)
 }
 
 function directory(path: string): readonly string[] {
