@@ -192,7 +192,7 @@ test('any text is read or refused, and what is read gives an answer or a problem
       if (parsed.ok) expect(typeof evaluateCondition(parsed.value, SCOPE).ok).toBe('boolean')
       else expect(parsed.problem.offset).toBeLessThanOrEqual(text.length)
     }),
-    { numRuns: 2_000 },
+    { numRuns: 800 },
   )
 })
 

@@ -278,11 +278,11 @@ steps:
       'deeper than 32',
     )
     for (const open of ['[', '{', '- ', '? ', '{a: ', '"', '&a ', '!a ', '|\n', '*a ']) {
-      const errors = errorsOf(open.repeat(Math.floor(TEXT_CHARS_MAX / open.length)))
+      const errors = errorsOf(open.repeat(Math.floor(32_768 / open.length)))
       expect(errors.length).toBeGreaterThan(0)
       expect(errors.length).toBeLessThanOrEqual(50)
     }
-  })
+  }, 60_000)
 
   test('a billion laughs are not expanded', () => {
     const lines = ['a: &a [x, x, x, x, x, x, x, x, x]']

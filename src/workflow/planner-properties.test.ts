@@ -8,100 +8,120 @@ import { plan } from './planner.ts'
 import type { RunState, StepInstanceState } from './run-state.ts'
 import { type Step, takesSlot, type Workflow } from './workflow.ts'
 
-const RUN_COUNT = 400
+const RUN_COUNT = 250
+/** Far more than needed: the machine may be busy */
+const TIMEOUT_MS = 60_000
 
-test('any valid graph ends, whatever becomes of its steps, and every rule holds on the way', () => {
-  fc.assert(
-    fc.property(
-      workflows(),
-      fc.array(fc.nat({ max: 999 }), { minLength: 5, maxLength: 60 }),
-      (text, chances) => {
-        const simulation = new Simulation(parse(text), chances)
-        simulation.runToEnd()
-      },
-    ),
-    { numRuns: RUN_COUNT },
-  )
-})
-
-test('the simulation sees what it must see: runs that succeed, fail, retry, fan out, skip and wait', () => {
-  const seen = new Set<string>()
-  const samples = fc.sample(
-    fc.tuple(workflows(), fc.array(fc.nat({ max: 999 }), { minLength: 20, maxLength: 60 })),
-    {
-      numRuns: 300,
-      seed: 7,
-    },
-  )
-  for (const [text, chances] of samples) {
-    const simulation = new Simulation(parse(text), chances)
-    simulation.runToEnd()
-    for (const thing of simulation.seen) seen.add(thing)
-  }
-  expect([...seen].sort()).toEqual([
-    'cancel-instance',
-    'create-instances',
-    'fail-instance',
-    'fan-out',
-    'finish failed',
-    'finish succeeded',
-    'retry',
-    'skip',
-    'start',
-    'wait-until',
-    'waiting',
-  ])
-})
-
-test('the order in which the store lists instances changes nothing', () => {
-  fc.assert(
-    fc.property(
-      workflows(),
-      fc.array(fc.nat({ max: 999 }), { minLength: 5, maxLength: 40 }),
-      (text, chances) => {
-        const simulation = new Simulation(parse(text), chances)
-        for (let round = 0; round < 6 && !simulation.isOver; round++) simulation.advance()
-        const state = simulation.toState()
-        const reversed = { ...state, instances: state.instances.toReversed() }
-        expect(plan(simulation.workflow, reversed, LIMITS)).toEqual(plan(simulation.workflow, state, LIMITS))
-      },
-    ),
-    { numRuns: RUN_COUNT },
-  )
-})
-
-test('plan is total: no state that a store could hold makes it throw', () => {
-  const instances = fc.array(
-    fc.record({
-      stepId: fc.oneof(
-        fc.integer({ min: 0, max: 8 }).map((n) => `s${n}`),
-        fc.string(),
+test(
+  'any valid graph ends, whatever becomes of its steps, and every rule holds on the way',
+  () => {
+    fc.assert(
+      fc.property(
+        workflows(),
+        fc.array(fc.nat({ max: 999 }), { minLength: 5, maxLength: 60 }),
+        (text, chances) => {
+          const simulation = new Simulation(parse(text), chances)
+          simulation.runToEnd()
+        },
       ),
-      index: fc.oneof(fc.constant(null), fc.integer({ min: -1, max: 4 })),
-      status: fc.constantFrom<StepStatus>(
-        'pending',
-        'running',
-        'waiting',
-        'succeeded',
-        'failed',
-        'skipped',
-        'canceled',
+      { numRuns: RUN_COUNT },
+    )
+  },
+  TIMEOUT_MS,
+)
+
+test(
+  'the simulation sees what it must see: runs that succeed, fail, retry, fan out, skip and wait',
+  () => {
+    const seen = new Set<string>()
+    const samples = fc.sample(
+      fc.tuple(workflows(), fc.array(fc.nat({ max: 999 }), { minLength: 20, maxLength: 60 })),
+      {
+        numRuns: 150,
+        seed: 7,
+      },
+    )
+    for (const [text, chances] of samples) {
+      const simulation = new Simulation(parse(text), chances)
+      simulation.runToEnd()
+      for (const thing of simulation.seen) seen.add(thing)
+    }
+    expect([...seen].sort()).toEqual([
+      'cancel-instance',
+      'create-instances',
+      'fail-instance',
+      'fan-out',
+      'finish failed',
+      'finish succeeded',
+      'retry',
+      'skip',
+      'start',
+      'wait-until',
+      'waiting',
+    ])
+  },
+  TIMEOUT_MS,
+)
+
+test(
+  'the order in which the store lists instances changes nothing',
+  () => {
+    fc.assert(
+      fc.property(
+        workflows(),
+        fc.array(fc.nat({ max: 999 }), { minLength: 5, maxLength: 40 }),
+        (text, chances) => {
+          const simulation = new Simulation(parse(text), chances)
+          for (let round = 0; round < 6 && !simulation.isOver; round++) simulation.advance()
+          const state = simulation.toState()
+          const reversed = { ...state, instances: state.instances.toReversed() }
+          expect(plan(simulation.workflow, reversed, LIMITS)).toEqual(
+            plan(simulation.workflow, state, LIMITS),
+          )
+        },
       ),
-      attemptCount: fc.integer({ min: 0, max: 3 }),
-      notBefore: fc.oneof(fc.constant(null), fc.double()),
-      outputs: fc.jsonValue() as fc.Arbitrary<Json>,
-      item: fc.jsonValue() as fc.Arbitrary<Json>,
-    }),
-  )
-  fc.assert(
-    fc.property(workflows(), instances, fc.double(), (text, given, slots) => {
-      const workflow = parse(text)
-      const decisions = plan(workflow, { ...FACTS, inputs: INPUTS, instances: given }, { now: 0, slots })
-      expect(Array.isArray(decisions)).toBe(true)
-    }),
-    { numRuns: RUN_COUNT },
-  )
-})
+      { numRuns: RUN_COUNT },
+    )
+  },
+  TIMEOUT_MS,
+)
+
+test(
+  'plan is total: no state that a store could hold makes it throw',
+  () => {
+    const instances = fc.array(
+      fc.record({
+        stepId: fc.oneof(
+          fc.integer({ min: 0, max: 8 }).map((n) => `s${n}`),
+          fc.string(),
+        ),
+        index: fc.oneof(fc.constant(null), fc.integer({ min: -1, max: 4 })),
+        status: fc.constantFrom<StepStatus>(
+          'pending',
+          'running',
+          'waiting',
+          'succeeded',
+          'failed',
+          'skipped',
+          'canceled',
+        ),
+        attemptCount: fc.integer({ min: 0, max: 3 }),
+        notBefore: fc.oneof(fc.constant(null), fc.double()),
+        outputs: fc.jsonValue() as fc.Arbitrary<Json>,
+        item: fc.jsonValue() as fc.Arbitrary<Json>,
+      }),
+    )
+    fc.assert(
+      fc.property(workflows(), instances, fc.double(), (text, given, slots) => {
+        const workflow = parse(text)
+        const decisions = plan(workflow, { ...FACTS, inputs: INPUTS, instances: given }, { now: 0, slots })
+        expect(Array.isArray(decisions)).toBe(true)
+      }),
+      { numRuns: RUN_COUNT },
+    )
+  },
+  TIMEOUT_MS,
+)
 
 const LIMITS = { now: 1_000, slots: 3 }
 const INPUTS = { flag: true, list: [1, 'two', { three: 3 }], none: [] }

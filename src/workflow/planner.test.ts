@@ -48,6 +48,13 @@ describe('what starts', () => {
       - { id: b, kind: wait, for: 5m }
       - { id: c, kind: run, command: [c] }`)
     expect(starts(workflow, [pending('a'), pending('b'), pending('c')], 0)).toEqual(['a', 'b'])
+    const hostWork = parse(`
+      - { id: a, kind: http, url: 'http://x' }
+      - { id: b, kind: workflow, workflow: other }
+      - { id: c, kind: pull-request }
+      - { id: d, kind: verify }
+      - { id: e, kind: agent, agent: coder }`)
+    expect(starts(hostWork, ['a', 'b', 'c', 'd', 'e'].map(pending), 0)).toEqual(['a', 'b', 'c'])
   })
 
   test("the run's parallel limit counts what is running, not what waits", () => {

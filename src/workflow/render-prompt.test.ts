@@ -126,6 +126,6 @@ test('no template makes it throw', () => {
       const result = renderPrompt({ template, variables: VARIABLES })
       if (!result.ok) expect(result.problem.line).toBeGreaterThan(0)
     }),
-    { numRuns: 1_000 },
+    { numRuns: 400 },
   )
 })

@@ -1,6 +1,15 @@
 import { type Catalogue, toPlainName } from './catalogue.ts'
 import { mayHoldReference } from './reference.ts'
-import { ANY, NUMBER, OPEN_OBJECT, type Shape, TEXT, toRecordShape, toShapeOfSchema } from './value-type.ts'
+import {
+  ANY,
+  BOOLEAN,
+  NUMBER,
+  OPEN_OBJECT,
+  type Shape,
+  TEXT,
+  toRecordShape,
+  toShapeOfSchema,
+} from './value-type.ts'
 import type { Step, StepKind } from './workflow.ts'
 
 const NOTHING: Shape = { kind: 'object', fields: {}, isOpen: false }
@@ -16,7 +25,8 @@ export const STEP_OUTPUTS: Readonly<Record<StepKind, Shape>> = {
   run: { kind: 'object', isOpen: false, fields: { exitCode: NUMBER, stdout: TEXT } },
   /** `result`: passed, failed, error or skipped; `checks`: one {command, result, exitCode} per command */
   verify: { kind: 'object', isOpen: false, fields: { result: TEXT, checks: LIST } },
-  approve: { kind: 'object', isOpen: false, fields: { approvedBy: TEXT, comment: TEXT } },
+  approve: { kind: 'object', isOpen: false, fields: { approved: BOOLEAN, approvedBy: TEXT, comment: TEXT } },
+  /** `number` and `url` only where the forge has pull requests */
   'pull-request': {
     kind: 'object',
     isOpen: false,
@@ -27,6 +37,9 @@ export const STEP_OUTPUTS: Readonly<Record<StepKind, Shape>> = {
   workflow: OPEN_OBJECT,
   wait: OPEN_OBJECT,
 }
+
+/** The engine adds the commit that a child run ended with to its outputs. */
+const CHILD_COMMIT = 'commit'
 
 /** The outputs of one instance of the step. */
 export function toInstanceOutputs(step: Step, catalogue: Catalogue): Shape {
@@ -39,7 +52,11 @@ export function toInstanceOutputs(step: Step, catalogue: Catalogue): Shape {
   if (step.kind === 'workflow' && !mayHoldReference(step.workflow)) {
     const names = catalogue.workflows?.get(toPlainName(step.workflow))?.outputs
     if (names === undefined) return OPEN_OBJECT
-    return { kind: 'object', isOpen: false, fields: Object.fromEntries(names.map((name) => [name, ANY])) }
+    return {
+      kind: 'object',
+      isOpen: false,
+      fields: Object.fromEntries([...names, CHILD_COMMIT].map((name) => [name, ANY])),
+    }
   }
   return STEP_OUTPUTS[step.kind]
 }

@@ -17,6 +17,7 @@ export type Shape =
 
 export const ANY: Shape = { kind: 'any' }
 export const TEXT: Shape = { kind: 'string' }
+export const BOOLEAN: Shape = { kind: 'boolean' }
 export const NUMBER: Shape = { kind: 'number' }
 export const OPEN_OBJECT: Shape = { kind: 'object', fields: {}, isOpen: true }
 

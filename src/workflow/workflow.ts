@@ -151,7 +151,7 @@ export type Step =
   | WaitStep
 
 /** Kinds that take no slot: nothing of theirs runs in a sandbox. */
-const SLOTLESS_KINDS: readonly StepKind[] = ['approve', 'pull-request', 'workflow', 'wait']
+const SLOTLESS_KINDS: readonly StepKind[] = ['approve', 'pull-request', 'http', 'workflow', 'wait']
 
 /** Whether an instance of this step takes one of the slots while it is running; a waiting one never does. */
 export function takesSlot(step: Step): boolean {
