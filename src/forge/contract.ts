@@ -13,6 +13,7 @@ export type { CommitHash, Mirror } from './mirror-contract.ts'
  * run concurrently for different branches; for one branch the caller sends one at a time.
  */
 export interface Forge {
+  /** As configured; projects name it */
   readonly name: string
   readonly capabilities: ForgeCapabilities
 
@@ -74,7 +75,12 @@ export type ForgeProject = {
 export interface ForgeCredentials {
   find(name: string): Promise<ForgeCredential | undefined>
 }
-export type ForgeCredential = { readonly username: string; readonly secret: string }
+export type ForgeCredential = {
+  readonly username: string
+  readonly secret: string
+  /** Hosts it may be sent to, `host` or `host:port`; without this, to whatever address a project names */
+  readonly hosts?: readonly string[]
+}
 
 export type PushBranch = {
   readonly project: ForgeProject

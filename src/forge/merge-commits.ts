@@ -100,11 +100,21 @@ export async function findMergeOf(
   if (!(await isAncestor(repository, head, base, signal))) return undefined
   const listed = await repository.git({
     attempt: 'find a merge commit',
-    args: ['rev-list', '--first-parent', '--ancestry-path', '--reverse', `${head}..${base}`, '--'],
+    args: [
+      'rev-list',
+      '--first-parent',
+      '--ancestry-path',
+      '--reverse',
+      '--parents',
+      `${head}..${base}`,
+      '--',
+    ],
     gitDir: repository.gitDir,
     signal,
   })
-  return firstLine(listed) || base
+  const [commit = '', firstParent] = firstLine(listed).split(' ')
+  // Without a merge commit (fast-forward) the branch's own head is where the base branch took it in.
+  return commit === '' || firstParent === head ? head : commit
 }
 
 /** File names up to the first empty field, messages after it. */

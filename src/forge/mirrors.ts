@@ -23,6 +23,12 @@ export type Mirrors = {
   open(project: ForgeProject, signal: AbortSignal): Promise<BareMirror>
 }
 
+/** What an implementation that keeps mirrors is made with; it brings the process door itself. */
+export type MirroringForgeInput = Omit<MirrorsInput, 'run'> & {
+  /** The forge's name in the configuration; its kind when left out */
+  readonly name?: string
+}
+
 /** The mirrors below one folder: one bare repository per project. */
 export function createMirrors(input: MirrorsInput): Mirrors {
   const git = createGit({

@@ -61,7 +61,7 @@ export async function describeRemote(
     case 'ssh':
       return { url: address.url, fetchOptions: [], pushOptions: [], env: { GIT_ALLOW_PROTOCOL: 'ssh' } }
     case 'http': {
-      const login = await readLogin(project, credentials)
+      const login = await readLogin(project, credentials, new URL(address.url).host)
       const env = { GIT_ALLOW_PROTOCOL: address.protocol, ...toHeader(address.url, login) }
       return { url: address.url, fetchOptions: [], pushOptions: [], env }
     }
@@ -80,13 +80,19 @@ async function assertDirectory(path: string): Promise<void> {
   }
 }
 
-async function readLogin(project: ForgeProject, credentials: ForgeCredentials | undefined) {
+async function readLogin(project: ForgeProject, credentials: ForgeCredentials | undefined, host: string) {
   if (project.credential === undefined) return undefined
   const login = await credentials?.find(project.credential)
   if (login === undefined) {
     throw new ForgeError(
       'credential_refused',
       `the project's credential ${JSON.stringify(project.credential)} is not among the configured secrets`,
+    )
+  }
+  if (login.hosts !== undefined && !login.hosts.includes(host)) {
+    throw new ForgeError(
+      'credential_refused',
+      `the credential ${JSON.stringify(project.credential)} is not for ${host}: it is never sent there`,
     )
   }
   return login

@@ -307,6 +307,15 @@ describe.each(Object.entries(IMPLEMENTATIONS))('forge %s', (_name, implementatio
       expect(await merge()).toEqual({ kind: 'already-merged', commit })
     })
 
+    test('a merge by hand is noticed also when the base branch has moved on since', async () => {
+      const commit = await work(mirror, remote.commit, 1, { 'a.txt': 'a\n' })
+      await push(commit)
+      await open(commit)
+      await git(remote.path, 'update-ref', 'refs/heads/main', commit)
+      await commitTo(remote.path, 'main', { 'later.txt': 'x' })
+      expect(await merge()).toEqual({ kind: 'already-merged', commit })
+    })
+
     test('a conflict lists its files and changes nothing', async () => {
       const commit = await work(mirror, remote.commit, 1, { 'readme.txt': 'ours\n', 'a.txt': 'a\n' })
       const theirs = await commitTo(remote.path, 'main', { 'readme.txt': 'theirs\n' })

@@ -74,6 +74,23 @@ test('a wrong, a missing and an unknown login are refused, and said as such', as
   await expect(toForge(SECRET).ensureMirror(unknown, signal)).rejects.toThrow('no-such-secret')
 })
 
+test('a credential is sent to the hosts that it is for, and to no other', async () => {
+  const toBoundForge = (hosts: readonly string[]) =>
+    createGitForge({
+      name: 'company',
+      mirrorsDir: join(folder.path, 'mirrors'),
+      credentials: { find: async () => ({ ...LOGIN, hosts }) },
+    })
+  const before = server.requests.length
+  await expect(toBoundForge(['git.example.org']).ensureMirror(project, signal)).rejects.toThrow(
+    'never sent there',
+  )
+  expect(server.requests.length).toBe(before)
+  const bound = toBoundForge([new URL(server.url).host])
+  expect(bound.name).toBe('company')
+  expect(await (await bound.ensureMirror(project, signal)).defaultCommit(signal)).toBe(remote.commit)
+})
+
 test('a login that stops working between fetch and push is an outcome, and the work stays', async () => {
   const mirror = await toForge(SECRET).ensureMirror(project, signal)
   const commit = await makeWork(mirror)

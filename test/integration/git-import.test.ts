@@ -221,11 +221,12 @@ describe('a hostile bundle is refused', () => {
     const secret = await commit({ 'secret.txt': large })
     await makeBundle()
     expect(await take({ ref: 'refs/swarm/run_2/build/0/1' })).toMatchObject({ kind: 'imported' })
-    await git(clone, 'checkout', '--quiet', '--detach', remote.commit)
-    const thief = await commit({ 'secret.txt': `${large}\nmore` })
+    // Beside the other ticket's commit git makes a delta; the thief's commit is then put on the allowed base.
+    const beside = await commit({ 'secret.txt': `${large}\nmore` })
+    const thief = await git(clone, 'commit-tree', '-p', remote.commit, '-m', 'thief', `${beside}^{tree}`)
     const packed = await runProcess({
       argv: ['git', '-C', clone, 'pack-objects', '--quiet', '--stdout', '--thin', '--revs'],
-      stdin: `${thief}\n^${secret}\n`,
+      stdin: `${beside}\n${thief}\n^${secret}\n`,
       timeoutMs: 10_000,
       outputBytesMax: 1_000_000,
     })

@@ -1,7 +1,7 @@
 import { runProcess } from '../../platform/process.ts'
 import type { Check, Forge, PushOutcome, Review } from '../contract.ts'
 import { createMemoryPullRequests } from '../memory-pull-requests.ts'
-import { createMirrors, type MirrorsInput } from '../mirrors.ts'
+import { createMirrors, type MirroringForgeInput } from '../mirrors.ts'
 import { pushBranch } from '../push-branch.ts'
 import { createRecordedPullRequests } from '../recorded-pull-requests.ts'
 
@@ -19,7 +19,7 @@ export type FakeForge = Forge & {
  * - `fake-merge-conflict`: merging reports a conflict in `conflict.txt`
  * - `fake-merge-rejected`: merging is refused with `branch_protected`
  */
-export function createFakeForge(input: Omit<MirrorsInput, 'run'>): FakeForge {
+export function createFakeForge(input: MirroringForgeInput): FakeForge {
   const mirrors = createMirrors({ ...input, run: runProcess })
   const records = createMemoryPullRequests()
   const pullRequests = createRecordedPullRequests(records)
@@ -47,7 +47,7 @@ export function createFakeForge(input: Omit<MirrorsInput, 'run'>): FakeForge {
   }
 
   return {
-    name: 'fake',
+    name: input.name ?? 'fake',
     capabilities: { pullRequests: true, checks: true, reviews: true, merge: true },
     ensureMirror: (project, signal) => mirrors.ensure(project, signal),
     openMirror: (project, signal) => mirrors.open(project, signal),

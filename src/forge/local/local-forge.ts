@@ -1,6 +1,6 @@
 import { runProcess } from '../../platform/process.ts'
 import { type Forge, ForgeError, type ForgeProject, type PullRequestRecords } from '../contract.ts'
-import { createMirrors, type MirrorsInput } from '../mirrors.ts'
+import { createMirrors, type MirroringForgeInput } from '../mirrors.ts'
 import { pushBranch } from '../push-branch.ts'
 import { createRecordedPullRequests } from '../recorded-pull-requests.ts'
 import { parseRepositoryUrl } from '../repository-url.ts'
@@ -10,7 +10,7 @@ import { parseRepositoryUrl } from '../repository-url.ts'
  * store, and merging happens in the mirror and is pushed. Hooks of that repository never run.
  */
 export function createLocalForge(
-  input: Omit<MirrorsInput, 'run' | 'credentials'> & { readonly records: PullRequestRecords },
+  input: Omit<MirroringForgeInput, 'credentials'> & { readonly records: PullRequestRecords },
 ): Forge {
   const mirrors = createMirrors({ ...input, run: runProcess })
   const pullRequests = createRecordedPullRequests(input.records)
@@ -18,7 +18,7 @@ export function createLocalForge(
     throw new ForgeError('unsupported', 'the local forge has no checks and no reviews of its own')
   }
   return {
-    name: 'local',
+    name: input.name ?? 'local',
     capabilities: { pullRequests: true, checks: false, reviews: false, merge: true },
     async ensureMirror(project, signal) {
       assertDirectory(project)
