@@ -139,7 +139,7 @@ export const SANDBOX_LAYOUT: SandboxLayout = {
 }
 
 export type AgentPreparation = {
-  /** Files to put, parents first; `packFiles` (pack-files.ts) makes the tar stream for `sandbox.put('/', …)` */
+  /** Files to put, parents first; `sandbox.put('/swarm', packFiles(files, '/swarm'))` puts them there */
   readonly files: readonly SandboxFile[]
   /** Environment beyond what every sandbox has; no secret is ever among it */
   readonly env: Readonly<Record<string, string>>

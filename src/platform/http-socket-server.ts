@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { chmod, rename, rm, stat } from 'node:fs/promises'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { constants } from 'node:fs'
+import { chmod, open, rename, rm, stat } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 
 export type HttpHandlers = {
   request(request: IncomingMessage, response: ServerResponse): void
@@ -20,8 +21,6 @@ const CONNECTION_COUNT_MAX = 256
 const HEADER_BYTES_MAX = 32 * 1024
 const HEADERS_TIMEOUT_MS = 30_000
 const KEEP_ALIVE_TIMEOUT_MS = 60_000
-/** `sun_path` holds 108 bytes, the last one is zero */
-const SOCKET_PATH_BYTES_MAX = 107
 
 /**
  * Serves HTTP/1.1 on a unix socket. A socket file in the way, also one that another process still listens on,
@@ -33,15 +32,6 @@ export async function serveHttpOnSocket(
   handlers: HttpHandlers,
   options: { readonly mode: number; readonly requestTimeoutMs: number },
 ): Promise<HttpSocketServer> {
-  const temporary = join(dirname(path), `.s${randomBytes(4).toString('hex')}`)
-  if (
-    Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX ||
-    Buffer.byteLength(temporary) > SOCKET_PATH_BYTES_MAX
-  ) {
-    throw new Error(
-      `the socket path ${path} is longer than ${SOCKET_PATH_BYTES_MAX} bytes: choose a shorter state directory`,
-    )
-  }
   const sockets = new Set<Socket>()
   const server = createServer({
     maxHeaderSize: HEADER_BYTES_MAX,
@@ -63,20 +53,7 @@ export async function serveHttpOnSocket(
     else socket.destroy()
   })
 
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(temporary, () => {
-      server.removeListener('error', reject)
-      resolve()
-    })
-  })
-  try {
-    await chmod(temporary, options.mode)
-    await rename(temporary, path)
-  } catch (error) {
-    server.close()
-    throw error
-  }
+  await listenAt(server, path, options.mode)
   // A connection that could not be accepted (no descriptor left) is lost to its client only.
   server.on('error', () => {})
   const { ino } = await stat(path)
@@ -95,5 +72,30 @@ export async function serveHttpOnSocket(
       closing ??= close()
       return closing
     },
+  }
+}
+
+/**
+ * Binds under a temporary name, then renames. The name goes by an open descriptor of the directory: a socket's
+ * path holds 107 bytes, and a state directory may be deep.
+ */
+async function listenAt(server: Server, path: string, mode: number): Promise<void> {
+  const directory = await open(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY)
+  const temporary = `/proc/self/fd/${directory.fd}/.s${randomBytes(4).toString('hex')}`
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(temporary, () => {
+        server.removeListener('error', reject)
+        resolve()
+      })
+    })
+    await chmod(temporary, mode)
+    await rename(temporary, path)
+  } catch (error) {
+    server.close()
+    throw error
+  } finally {
+    await directory.close()
   }
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, stat, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
@@ -441,6 +441,20 @@ describe('the door itself', () => {
     const answer = await sendThrough(second.socketPath, `http://127.0.0.1:${web.port}/`, { headers: AUTH })
     expect(answer.status).toBe(200)
     expect(second.usage().requestCount).toBe(1)
+  })
+
+  test('a deep state directory is no obstacle, and nothing but the socket is left in it', async () => {
+    await using web = await startWebServer((_request, response) => response.end('reached'))
+    const deep = join(directory, 'd'.repeat(120))
+    await mkdir(deep)
+    const door = await open({ hosts: allow(web.port), door: { directory: deep } })
+    expect(await readdir(deep)).toEqual(['gateway.sock'])
+    const link = join(directory, 'short')
+    await symlink(deep, link)
+    const url = `http://127.0.0.1:${web.port}/`
+    expect((await sendThrough(join(link, 'gateway.sock'), url, { headers: AUTH })).body).toBe('reached')
+    await door.close()
+    expect(await readdir(deep)).toEqual([])
   })
 
   test('closing ends what is under way', async () => {

@@ -3,6 +3,7 @@ import type { JsonObject } from '../../domain/json.ts'
 import type { AgentAdapter, AgentPackage, AgentRequest } from '../contract.ts'
 import { createEventReader } from '../event-lines.ts'
 import { interpretEnd } from '../interpret-end.ts'
+import { toPathEnv } from '../path-env.ts'
 import { toTicketFiles } from '../ticket-files.ts'
 
 /** The program, as source or as built. It runs in sandboxes only, so it lies apart from what runs on the host. */
@@ -32,7 +33,7 @@ export function createFakeAdapter(): AgentAdapter {
           outputPath,
         ],
         cwd: layout.attempt,
-        env: {},
+        env: toPathEnv(request),
         outputPath,
       }
     },

@@ -16,6 +16,7 @@ import {
 } from '../contract.ts'
 import { createEventReader } from '../event-lines.ts'
 import { interpretEnd } from '../interpret-end.ts'
+import { toPathEnv } from '../path-env.ts'
 import { toTicketFiles } from '../ticket-files.ts'
 
 /** As for the registry: what it would not take is not started either */
@@ -71,13 +72,14 @@ async function readPackage(agent: AgentPackage, signal: AbortSignal): Promise<re
   return files
 }
 
-function toCommand({ package: agent, layout }: AgentRequest): AgentCommand {
+function toCommand(request: AgentRequest): AgentCommand {
+  const { package: agent, layout } = request
   const entry = `${layout.agent}/${agent.entry}`
   const outputPath = `${layout.attempt}/output.json`
   return {
     argv: [...toInterpreter(agent.runtime, layout), entry, `${layout.attempt}/input.json`, outputPath],
     cwd: layout.attempt,
-    env: {},
+    env: toPathEnv(request),
     outputPath,
   }
 }

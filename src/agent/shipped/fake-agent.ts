@@ -95,7 +95,7 @@ async function performOne(step: FakeStep): Promise<void> {
 }
 
 function inWorkspace(path: string): string {
-  const directory = input.workspace ?? process.cwd()
+  const directory = process.env.SWARM_WORKSPACE ?? input.workspace ?? process.cwd()
   mkdirSync(directory, { recursive: true })
   return join(directory, path)
 }

@@ -28,7 +28,9 @@ try {
 }
 
 async function main(input: CoderInput): Promise<unknown> {
-  const { workspace } = input
+  // The environment goes first: only there are the paths right in every sandbox.
+  const workspace = process.env.SWARM_WORKSPACE ?? input.workspace
+  const promptPath = process.env.SWARM_PROMPT_FILE ?? input.promptPath
   if (workspace === null) throw new CoderFailure('input_invalid', 'coder needs a repository to work on')
   const model = await createModelClient({
     gateway: process.env.SWARM_GATEWAY_URL ?? 'http://127.0.0.1:3128',
@@ -36,7 +38,7 @@ async function main(input: CoderInput): Promise<unknown> {
     model: input.inputs.model ?? null,
     replyTokensMax: input.inputs['reply-tokens-max'] ?? 8_192,
   })
-  const prompt = input.promptPath === null ? null : readFileSync(input.promptPath, 'utf8')
+  const prompt = promptPath === null ? null : readFileSync(promptPath, 'utf8')
   const toolbox = createToolbox({ workspace, checks: input.checks })
   const result = await converse({
     model,

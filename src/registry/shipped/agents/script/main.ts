@@ -24,7 +24,7 @@ const [program, ...args] = inputs.command
 const startedAt = Date.now()
 
 const child = spawn(program, args, {
-  cwd: workspace ?? process.cwd(),
+  cwd: process.env.SWARM_WORKSPACE ?? workspace ?? process.cwd(),
   env: { ...process.env, ...inputs.env },
   stdio: ['pipe', 'pipe', 'pipe'],
   // A group of its own, so that a time-out reaches what it started too.
