@@ -21,6 +21,9 @@ const SHOWN_FIELDS = [
   'url',
   'branch',
   'subject',
+  'driver',
+  'phase',
+  'name',
 ]
 
 /** One line about an event; untrusted text is made harmless. */
@@ -31,6 +34,11 @@ export function formatEvent(event: SwarmEvent, colors: Colors): string {
   const facts = SHOWN_FIELDS.flatMap((name) => toFact(event.data[name]))
   const detail = escapeLine([...new Set(facts)].join(' · ')).slice(0, DETAIL_CHARS_MAX)
   return `${colors.dim(formatClock(event.at))} ${type}${attempt} ${colors.dim(subject)} ${detail}`.trimEnd()
+}
+
+/** Whether the event tells someone who waits for a ticket something new. */
+export function isMilestone({ type }: SwarmEvent): boolean {
+  return /^(ticket|run|step|wait|pull_request|agent)\.|^attempt\.(failed|lost)$|^effect\.dead$/.test(type)
 }
 
 /** As `formatEvent` for one ticket: who it is about is known. */

@@ -1,7 +1,7 @@
 import type { SwarmClient } from '../client/client.ts'
 import type { CliContext } from './context.ts'
 import { escapeLine } from './escape-text.ts'
-import { formatMilestone } from './event-text.ts'
+import { formatMilestone, isMilestone } from './event-text.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
 import { formatReason, paintStatus } from './format.ts'
 import { type Progress, startProgress } from './progress.ts'
@@ -56,10 +56,12 @@ async function untilSettled(
     if (isSettled(current)) resolve(current)
   }
   const follow = async () => {
+    // All that happened to a ticket without a run is news; of an older one only what comes.
+    const from = ticket.runCount === 0 ? { after: 0 } : {}
     // The first look comes after the stream stands, so that nothing falls between the two.
     const onOpen = () => void look().catch(reject)
-    for await (const event of client.events.watch({ ticket: ticket.key, signal, onOpen })) {
-      progress.line(formatMilestone(event, context.output.messageColors))
+    for await (const event of client.events.watch({ ...from, ticket: ticket.key, signal, onOpen })) {
+      if (isMilestone(event)) progress.line(formatMilestone(event, context.output.messageColors))
       if (event.type.startsWith('ticket.')) await look()
     }
   }

@@ -4,13 +4,14 @@ import type { Act } from '../program.ts'
 import { showList } from '../show-list.ts'
 
 export function configure(command: Command, act: Act): void {
-  command.action(
-    act(async (context) => {
+  command.option('--all', 'those of single runs too').action(
+    act<{ all?: boolean }>(async (context, _args, { all }) => {
       const client = await context.connect()
-      const list = await client.tokens.list(context)
+      const { items } = await client.tokens.list(context)
+      const rows = items.filter(({ runId }) => all === true || runId === null)
       showList(context, {
-        rows: list.items,
-        json: list,
+        rows,
+        json: { items: rows },
         id: ({ id }) => id,
         columns: [
           { title: 'TOKEN', value: ({ id }) => id },
