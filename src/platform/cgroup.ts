@@ -27,6 +27,8 @@ export type CgroupCounters = {
 }
 
 const CPU_PERIOD_US = 100_000
+const ENABLE = CONTROLLERS.map((controller) => `+${controller}`).join(' ')
+const MAKE_ATTEMPT_COUNT = 5
 
 /**
  * The place where groups with limits can be made; `undefined` when this process has none (no right, no
@@ -50,25 +52,25 @@ export async function findCgroupSupport(
   )
 }
 
-/** Makes a group and sets its limits. Repeating is fine. @returns its directories, for the other functions */
+/** Makes a group and sets its limits. Repeating is fine. */
 export async function createCgroup(
   support: CgroupSupport,
   name: string,
   limits: CgroupLimits,
-): Promise<readonly string[]> {
+): Promise<void> {
   const quotaUs = limits.cpuCount === undefined ? undefined : Math.round(limits.cpuCount * CPU_PERIOD_US)
   if (support.version === 2) {
     const directory = join(support.directory, name)
-    await mkdir(directory, { recursive: true })
+    await makeDirectory(directory)
+    await writeFile(join(support.directory, 'cgroup.subtree_control'), ENABLE)
     await writeFile(join(directory, 'memory.max'), String(limits.memoryBytes))
     await writeFile(join(directory, 'memory.swap.max'), '0').catch(ignoreAbsent)
     await writeFile(join(directory, 'pids.max'), String(limits.processCountMax))
     if (quotaUs !== undefined) await writeFile(join(directory, 'cpu.max'), `${quotaUs} ${CPU_PERIOD_US}`)
-    return [directory]
+    return
   }
   const { memory, pids, cpu } = support.directories
-  const directories = [memory, pids, cpu].map((base) => join(base, name))
-  for (const directory of directories) await mkdir(directory, { recursive: true })
+  for (const base of [memory, pids, cpu]) await makeDirectory(join(base, name))
   await writeFile(join(memory, name, 'memory.limit_in_bytes'), String(limits.memoryBytes))
   await writeFile(join(memory, name, 'memory.memsw.limit_in_bytes'), String(limits.memoryBytes)).catch(
     ignoreAbsent,
@@ -78,7 +80,6 @@ export async function createCgroup(
     await writeFile(join(cpu, name, 'cpu.cfs_period_us'), String(CPU_PERIOD_US))
     await writeFile(join(cpu, name, 'cpu.cfs_quota_us'), String(quotaUs))
   }
-  return directories
 }
 
 /** Moves a process into the groups; what it starts from then on is in them too. */
@@ -126,7 +127,7 @@ export async function removeCgroup(directories: readonly string[], timeoutMs: nu
   }
 }
 
-/** Names of the groups below the place; and, once none is left, the place itself is removed by `removeCgroupBase`. */
+/** Directories of each group below the place, by name. */
 export async function listCgroups(support: CgroupSupport): Promise<ReadonlyMap<string, readonly string[]>> {
   const bases = support.version === 2 ? [support.directory] : Object.values(support.directories)
   const groups = new Map<string, string[]>()
@@ -140,13 +141,25 @@ export async function listCgroups(support: CgroupSupport): Promise<ReadonlyMap<s
   return groups
 }
 
-/** Removes the place itself when no group is left in it. */
+/** Removes the place itself when no group is left in it; the next group makes it again. */
 export async function removeCgroupBase(support: CgroupSupport): Promise<void> {
   const bases = support.version === 2 ? [support.directory] : Object.values(support.directories)
   for (const base of bases) {
     await rmdir(base).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT' && error.code !== 'EBUSY' && error.code !== 'ENOTEMPTY') throw error
     })
+  }
+}
+
+/** Somebody may just be removing the empty place around it: then once more. */
+async function makeDirectory(directory: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await mkdir(directory, { recursive: true })
+      return
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempt >= MAKE_ATTEMPT_COUNT) throw error
+    }
   }
 }
 
@@ -163,7 +176,9 @@ async function tryVersion1(
   }
   try {
     for (const directory of Object.values(directories)) await mkdir(directory, { recursive: true })
-    return { version: 1, directories }
+    const support = { version: 1, directories } as const
+    await removeCgroupBase(support)
+    return support
   } catch {
     // No right to make a group here: there are no hard limits, and the capability says so.
     return undefined
@@ -181,11 +196,12 @@ async function tryVersion2(
       if (!CONTROLLERS.every((controller) => controllers.includes(controller))) return undefined
       const directory = join(base, name)
       await mkdir(directory, { recursive: true })
-      const enable = CONTROLLERS.map((controller) => `+${controller}`).join(' ')
       // A group with processes of its own cannot give controllers to its children: then the next one up is tried.
-      await writeFile(join(base, 'cgroup.subtree_control'), enable)
-      await writeFile(join(directory, 'cgroup.subtree_control'), enable)
-      return { version: 2, directory }
+      await writeFile(join(base, 'cgroup.subtree_control'), ENABLE)
+      await writeFile(join(directory, 'cgroup.subtree_control'), ENABLE)
+      const support = { version: 2, directory } as const
+      await removeCgroupBase(support)
+      return support
     } catch {
       await rmdir(join(base, name)).catch(() => {})
     }

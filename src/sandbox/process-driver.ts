@@ -78,6 +78,8 @@ export type ProcessDriverOptions = {
 export type Preparation = {
   readonly argv: readonly string[]
   readonly env: Readonly<Record<string, string>>
+  /** File it finds open on the descriptor after the control socket's */
+  readonly inheritedFile?: string
   readonly config: Omit<
     GuestConfig,
     'sandboxId' | 'secret' | 'controlFd' | 'deadmanMs' | 'env' | 'hostPidNamespace'
@@ -171,6 +173,8 @@ export function createProcessDriver(
     await reach('socket', id)
     const listener = await processes.listenForChild(join(directory, 'guest.sock'))
     const log = await open(join(directory, 'guest.log'), 'a', 0o600)
+    const { inheritedFile } = preparation
+    const inherited = inheritedFile === undefined ? undefined : await open(inheritedFile, 'r')
     const ended = new AbortController()
     let limited: Promise<Error | undefined> | undefined
     try {
@@ -179,7 +183,7 @@ export function createProcessDriver(
       const child = processes.spawnProcess({
         argv: preparation.argv,
         env: preparation.env,
-        stdio: ['pipe', log.fd, log.fd, listener.fd],
+        stdio: ['pipe', log.fd, log.fd, listener.fd, ...(inherited === undefined ? [] : [inherited.fd])],
       })
       child.exited.finally(() => ended.abort(new Error('it ended before it was ready'))).catch(() => {})
       child.unref()
@@ -199,6 +203,7 @@ export function createProcessDriver(
     } finally {
       listener.release()
       await log.close()
+      await inherited?.close()
     }
     await reach('connect', id)
     const connection = await connect(record, signal, CONNECT_TIMEOUT_MS).catch(async (error: Error) => {

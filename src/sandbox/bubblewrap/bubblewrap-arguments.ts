@@ -47,9 +47,35 @@ export function writableMib({ diskMib }: SandboxLimits): number {
   return diskMib * 2 + SHARED_MEMORY_MIB
 }
 
-export function toBubblewrapArguments(plan: BubblewrapPlan): readonly string[] {
+export type BubblewrapCommand = {
+  /** Short: it can be read inside, so it holds the marker and no path of the host */
+  readonly argv: readonly string[]
+  /** The options, for the file descriptor `OPTIONS_FD`, each ended by a zero byte */
+  readonly options: readonly string[]
+}
+
+/** Descriptor on which `bwrap` finds its options */
+export const OPTIONS_FD = 4
+
+export function toBubblewrapCommand(plan: BubblewrapPlan): BubblewrapCommand {
+  const marker = ['--setenv', SANDBOX_ID_VARIABLE, plan.sandboxId]
+  return {
+    argv: [
+      plan.bwrapPath,
+      '--clearenv',
+      ...marker,
+      '--args',
+      String(OPTIONS_FD),
+      '--',
+      '/swarm/bin/node',
+      `/swarm/guest/${plan.guestFile}`,
+    ],
+    options: toOptions(plan),
+  }
+}
+
+function toOptions(plan: BubblewrapPlan): readonly string[] {
   return [
-    plan.bwrapPath,
     ...namespaces(plan),
     ...capabilities(plan),
     ...parentsOf(plan.system.map(({ guest }) => guest)),
@@ -62,15 +88,16 @@ export function toBubblewrapArguments(plan: BubblewrapPlan): readonly string[] {
       tmpfs(path, Math.max(1, Math.ceil(plan.limits.diskMib * share)), path === '/tmp' ? '1777' : '0755'),
     ),
     ...directory('/swarm/attempt'),
-    ...directory('/swarm/bin'),
-    ...['--ro-bind', plan.guestDirectory, '/swarm/guest', '--ro-bind', plan.nodePath, '/swarm/bin/node'],
+    // A file system of its own: the first place where programs are looked for cannot be moved or written.
+    ...tmpfs('/swarm/bin', 1, '0755'),
+    ...['--ro-bind', plan.nodePath, '/swarm/bin/node', '--remount-ro', '/swarm/bin'],
+    ...['--ro-bind', plan.guestDirectory, '/swarm/guest'],
     ...(plan.gatewayDirectory === undefined ? [] : ['--ro-bind', plan.gatewayDirectory, '/swarm/gateway']),
     ...parentsOf(Object.values(plan.readOnlyMounts)),
     ...Object.entries(plan.readOnlyMounts).flatMap(([host, guest]) => ['--ro-bind', host, guest]),
     // The two file systems that bwrap itself made have no size limit: nothing may be written there.
     ...['--remount-ro', '/dev', '--remount-ro', '/'],
-    ...['--clearenv', '--setenv', SANDBOX_ID_VARIABLE, plan.sandboxId, '--setenv', 'UV_THREADPOOL_SIZE', '2'],
-    ...['--chdir', '/', '--', '/swarm/bin/node', `/swarm/guest/${plan.guestFile}`],
+    ...['--setenv', 'UV_THREADPOOL_SIZE', '2', '--chdir', '/'],
   ]
 }
 
@@ -94,7 +121,7 @@ function readOnlyFiles(files: Readonly<Record<string, string>>): readonly string
 
 /** Directories that bwrap would otherwise make for root alone. */
 function parentsOf(paths: readonly string[]): readonly string[] {
-  const parents = new Set<string>(['/etc'])
+  const parents = new Set<string>()
   for (const path of paths) {
     const segments = path.split('/').slice(1, -1)
     for (let depth = 1; depth <= segments.length; depth++)

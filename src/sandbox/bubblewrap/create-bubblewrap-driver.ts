@@ -11,6 +11,7 @@ import {
   listCgroups,
   readCgroupCounters,
   removeCgroup,
+  removeCgroupBase,
 } from '../../platform/cgroup.ts'
 import { signalProcess, spawnProcess } from '../../platform/process.ts'
 import * as identity from '../../platform/process-identity.ts'
@@ -23,7 +24,7 @@ import {
   type Preparation,
   type ProcessDriverOptions,
 } from '../process-driver.ts'
-import { INNER_USER_ID, toBubblewrapArguments, writableMib } from './bubblewrap-arguments.ts'
+import { INNER_USER_ID, toBubblewrapCommand, writableMib } from './bubblewrap-arguments.ts'
 import { probeBubblewrap } from './probe-bubblewrap.ts'
 import { findSystemPaths } from './system-paths.ts'
 
@@ -74,7 +75,10 @@ export async function createBubblewrapDriver(options: BubblewrapDriverOptions): 
     limitProcess: (pid, cgroups, signal) => limitGuest(pid, cgroups, signal),
     mark: async (cgroups) => JSON.stringify(await readCgroupCounters(cgroups)),
     explainExit,
-    removeLimits: (cgroups) => removeCgroup(cgroups, REMOVE_LIMITS_TIMEOUT_MS),
+    async removeLimits(cgroups) {
+      await removeCgroup(cgroups, REMOVE_LIMITS_TIMEOUT_MS)
+      if (support !== undefined) await removeCgroupBase(support)
+    },
     removeStrayLimits: (keep) => removeStrayGroups(support, keep),
   }
   return createProcessDriver(options, flavour, {
@@ -112,7 +116,7 @@ async function prepare(input: {
       ...(limits.cpuCount === undefined ? {} : { cpuCount: limits.cpuCount }),
     })
   }
-  const argv = toBubblewrapArguments({
+  const { argv, options: bwrapOptions } = toBubblewrapCommand({
     bwrapPath: input.bwrapPath,
     sandboxId,
     hostname,
@@ -126,8 +130,11 @@ async function prepare(input: {
     gatewayDirectory: request.gatewayDirectory,
     readOnlyMounts: request.readOnlyMounts ?? {},
   })
+  const inheritedFile = join(directory, 'bwrap.options')
+  await writeFile(inheritedFile, bwrapOptions.map((option) => `${option}\0`).join(''), { mode: 0o600 })
   return {
     argv,
+    inheritedFile,
     env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
     baseEnv: { HOME: '/home/agent', PATH: DEFAULT_PATH, LANG: 'C.UTF-8', TMPDIR: '/tmp', USER: 'agent' },
     config: {
@@ -218,6 +225,7 @@ async function removeStrayGroups(
       problems.push(error.message),
     )
   }
+  await removeCgroupBase(support)
   return problems
 }
 

@@ -4,7 +4,7 @@ import type { CgroupSupport } from '../../platform/cgroup.ts'
 import { ProcessStartError, runProcess } from '../../platform/process.ts'
 import type { ProbeResult } from '../contract.ts'
 import type { ProcessDriverOptions } from '../process-driver.ts'
-import { toBubblewrapArguments } from './bubblewrap-arguments.ts'
+import { toBubblewrapCommand } from './bubblewrap-arguments.ts'
 import { findSystemPaths } from './system-paths.ts'
 
 const PROBE_TIMEOUT_MS = 5_000
@@ -46,13 +46,14 @@ export async function probeBubblewrap(input: ProbeInput, signal: AbortSignal): P
   return refuse(`a sandbox cannot be started: ${detail.message}`, await findFix(result.stderr))
 }
 
+/** The options are plain arguments here: nobody inside reads them. */
 async function toProbeArguments({
   bwrapPath,
   nodePath,
   mode,
   options,
 }: ProbeInput): Promise<readonly string[]> {
-  const argv = toBubblewrapArguments({
+  const plan = {
     bwrapPath,
     sandboxId: 'probe',
     hostname: 'probe',
@@ -65,8 +66,9 @@ async function toProbeArguments({
     gatewayDirectory: undefined,
     readOnlyMounts: {},
     mode,
-  })
-  return [...argv.slice(0, argv.indexOf('--') + 1), '/swarm/bin/node', '--version']
+  }
+  const command = toBubblewrapCommand(plan)
+  return [bwrapPath, ...command.options, '--', '/swarm/bin/node', '--version']
 }
 
 function toWarnings({ mode, support }: ProbeInput): readonly string[] {
