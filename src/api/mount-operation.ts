@@ -9,7 +9,7 @@ import type { Peer } from './authenticate.ts'
 import { authorize, type Caller, NOBODY } from './caller.ts'
 import { readIfMatch, toETag } from './etag.ts'
 import { answerOnce, readIdempotencyKey } from './idempotency.ts'
-import type { AnyAnswer, ApiOperation, HandlerInput } from './operation.ts'
+import type { AnyAnswer, AnyInput, ApiOperation } from './operation.ts'
 import { limitBody, readBody } from './read-body.ts'
 
 export type ApiEnv = { Bindings: { readonly peer: Peer }; Variables: { caller: Caller } }
@@ -44,7 +44,7 @@ export function mountOperation(
   app.openapi(route, answer as never)
 }
 
-function toInput(spec: OperationSpec, context: Context<ApiEnv>, write: StoreWriter): HandlerInput<unknown> {
+function toInput(spec: OperationSpec, context: Context<ApiEnv>, write: StoreWriter): AnyInput {
   const valid = (target: 'param' | 'query' | 'json', schema: unknown): unknown =>
     // The route declares the validator exactly when there is a schema.
     schema === undefined ? undefined : context.req.valid(target as never)
@@ -54,6 +54,7 @@ function toInput(spec: OperationSpec, context: Context<ApiEnv>, write: StoreWrit
     body: valid('json', spec.body) as undefined,
     caller: context.get('caller'),
     write,
+    change: (work) => work(write),
     expectedVersion: spec.needsIfMatch === true ? readIfMatch(context.req.header('if-match')) : undefined,
     headers: context.req.raw.headers,
     signal: context.req.raw.signal,

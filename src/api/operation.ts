@@ -9,8 +9,13 @@ import type {
 import type { StoreWriter } from '../store/contract.ts'
 import type { Caller } from './caller.ts'
 
-/** Writing handle of a request; under an `Idempotency-Key` one transaction with the kept answer. */
 export type RequestWriter = Omit<StoreWriter, 'once'>
+
+/**
+ * Makes the change and its answer. Under an `Idempotency-Key` the two are one transaction, so nothing is read from
+ * the store inside: what the change needs to know is read before.
+ */
+export type Change<Answer> = (work: (write: RequestWriter) => Promise<Answer>) => Promise<Answer>
 
 /** What a handler is given: everything parsed, the caller known and allowed. */
 export type HandlerInput<Spec> = {
@@ -18,13 +23,14 @@ export type HandlerInput<Spec> = {
   readonly query: QueryOf<Spec>
   readonly body: BodyOf<Spec>
   readonly caller: Caller
-  readonly write: RequestWriter
   /** From `If-Match`; `undefined`: whatever there is */
   readonly expectedVersion: number | undefined
   readonly headers: Headers
   /** Aborts when the other end hangs up */
   readonly signal: AbortSignal
-}
+} & (Spec extends { readonly isIdempotent: true }
+  ? { readonly change: Change<HandlerAnswer<Spec>> }
+  : { readonly write: RequestWriter })
 
 export type HandlerAnswer<Spec> =
   | {
@@ -40,7 +46,8 @@ export type HandlerAnswer<Spec> =
 export type Handler<Spec> = (input: HandlerInput<Spec>) => Promise<HandlerAnswer<Spec> | Response>
 
 /** A handler whose types are settled. */
-export type AnyHandler = (input: HandlerInput<unknown>) => Promise<AnyAnswer | Response>
+export type AnyHandler = (input: AnyInput) => Promise<AnyAnswer | Response>
+export type AnyInput = HandlerInput<unknown> & { readonly change: Change<AnyAnswer> }
 export type AnyAnswer =
   | {
       readonly status: Exclude<SuccessStatus, 204>

@@ -174,7 +174,7 @@ describe('the loop of an outside agent', () => {
       detail: 'no',
     } as const
     expect((await agent.runs.fail(second.run.id, input)).ticket.status).toBe('failed')
-    expect(() =>
+    await expect(() =>
       agent.runs.fail(second.run.id, { ...input, reason: 'whatever' as never }),
     ).rejects.toMatchObject({
       status: 422,
@@ -191,14 +191,18 @@ describe('the loop of an outside agent', () => {
     expect((await agent.tickets.claimNext({ holder: 'other' }))?.ticket.key).toBe('WEB-1')
   })
 
-  test('complete with a key may be repeated when the answer was lost', async () => {
+  test('a report may be repeated when its answer was lost, with a key or without; another one is too late', async () => {
     await file()
     const claim = await agent.tickets.claim('WEB-1', { holder: HOLDER })
     const body = { holder: HOLDER, epoch: claim.lease.epoch, outputs: { n: 1 } }
     const first = await agent.runs.complete(claim.run.id, body, { idempotencyKey: 'done-1' })
     const again = await agent.runs.complete(claim.run.id, body, { idempotencyKey: 'done-1' })
     expect(again).toEqual(first)
-    await expectProblem(agent.runs.complete(claim.run.id, body), 409, 'lease_lost')
+    expect(await agent.runs.complete(claim.run.id, body)).toEqual(first)
+    const contrary = { holder: HOLDER, epoch: claim.lease.epoch, detail: 'no' }
+    await expectProblem(agent.runs.fail(claim.run.id, contrary), 409, 'lease_lost')
+    const ended = await server.owner.events.list({ run: claim.run.id, type: ['run.succeeded', 'run.failed'] })
+    expect(ended.items.map(({ type }) => type)).toEqual(['run.succeeded'])
   })
 
   test('holder and epoch are required', async () => {

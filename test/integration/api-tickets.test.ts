@@ -132,7 +132,7 @@ describe('tickets', () => {
     expect(canceled.status).toBe('canceled')
     expect((await server.owner.tickets.cancel('WEB-1')).version).toBe(canceled.version)
     expect((await server.owner.tickets.retry('WEB-1')).status).toBe('pending')
-    await expectProblem(server.owner.tickets.retry('WEB-1'), 409, 'illegal_transition')
+    await expectProblem(server.owner.tickets.retry('WEB-1'), 409, 'conflict')
   })
 
   test('canceling a ticket tells the coordinator about its run', async () => {
@@ -154,6 +154,7 @@ describe('tickets', () => {
     await create()
     const person = await server.connectAs('tickets')
     await server.owner.tickets.comment('WEB-1', { body: 'first' })
+    server.clock.advance(1)
     await person.tickets.comment('WEB-1', { body: 'second' })
     const { items } = await server.owner.tickets.listComments('WEB-1')
     expect(items.map(({ author, body }) => [author, body])).toEqual([

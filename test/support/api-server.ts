@@ -35,6 +35,8 @@ export type ApiServer = AsyncDisposable & {
   connect(token: string): SwarmClient
   /** Over TCP, with a new token of these scopes */
   connectAs(...scopes: Exclude<Scope, 'run'>[]): Promise<SwarmClient>
+  /** Cuts every connection to the unix socket, as a network would */
+  breakConnections(): void
   /** Lines of the API's log at `warn` and `error` */
   readonly troubles: readonly string[]
 }
@@ -83,8 +85,14 @@ export async function startApiServer(options: { registry?: ApiRegistry } = {}): 
   const handler = (request: Request, peer: Parameters<Api['fetch']>[1]) => api.fetch(request, peer)
   const unix = await serveHttpOnUnixSocket(handler, socketPath)
   const tcp = await serveHttpOnTcp(handler, { host: '127.0.0.1', port: 0 })
+  let cut = new AbortController()
+  const breakable: FetchLike = async (url, init) => {
+    const broken = cut.signal
+    const response = await createUnixFetch(socketPath)(url, init)
+    return breakAt(response, broken)
+  }
   const check = await createAnswerCheck(createUnixFetch(socketPath))
-  const unixFetch = check(createUnixFetch(socketPath))
+  const unixFetch = check(breakable)
   const owner = createClient({ baseUrl: 'http://localhost', fetch: unixFetch })
   const connect = (token: string) => createClient({ baseUrl: tcp.url, token, fetch: check(fetch) })
   return {
@@ -99,6 +107,10 @@ export async function startApiServer(options: { registry?: ApiRegistry } = {}): 
     owner,
     unixFetch,
     troubles,
+    breakConnections() {
+      cut.abort(new Error('the connection was cut'))
+      cut = new AbortController()
+    },
     connect,
     async connectAs(...scopes) {
       const { secret } = await owner.tokens.create({ name: scopes.join('+'), scopes })
@@ -111,6 +123,16 @@ export async function startApiServer(options: { registry?: ApiRegistry } = {}): 
       await rm(directory, { recursive: true, force: true })
     },
   }
+}
+
+/** The answer, whose body breaks off when the signal aborts. */
+function breakAt(response: Response, broken: AbortSignal): Response {
+  if (response.body === null) return response
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
+  // The reader of `readable` sees the break.
+  response.body.pipeTo(writable, { signal: broken }).catch(() => undefined)
+  const { status, statusText, headers } = response
+  return new Response(readable, { status, statusText, headers })
 }
 
 async function closeAll(servers: readonly HttpServer[]): Promise<void> {

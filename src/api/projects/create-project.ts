@@ -4,8 +4,10 @@ import { toProjectBody } from '../project-body.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 
 export function createProject() {
-  return operation(createProjectSpec, async ({ body, caller, write }) => {
-    const project = await write.createProject({ ...withoutUndefined(body), actor: caller.actor })
-    return { status: 201, body: toProjectBody(project), version: project.version }
+  return operation(createProjectSpec, async ({ body, caller, change }) => {
+    return await change(async (write) => {
+      const project = await write.createProject({ ...withoutUndefined(body), actor: caller.actor })
+      return { status: 201, body: toProjectBody(project), version: project.version }
+    })
   })
 }

@@ -5,14 +5,16 @@ import { operation } from '../operation.ts'
 import { toPullRequestBody } from '../pull-request-body.ts'
 
 export function approvePullRequest({ store }: { readonly store: Pick<Store, 'read'> }) {
-  return operation(approvePullRequestSpec, async ({ params: { pullRequestId }, body, caller, write }) => {
+  return operation(approvePullRequestSpec, async ({ params: { pullRequestId }, body, caller, change }) => {
     await getPullRequest(store.read, pullRequestId)
-    const pullRequest = await write.reviewPullRequest({
-      pullRequestId,
-      state: 'approved',
-      actor: caller.actor,
-      ...(body.comment === undefined ? {} : { comment: body.comment }),
+    return await change(async (write) => {
+      const pullRequest = await write.reviewPullRequest({
+        pullRequestId,
+        state: 'approved',
+        actor: caller.actor,
+        ...(body.comment === undefined ? {} : { comment: body.comment }),
+      })
+      return { status: 200, body: toPullRequestBody(pullRequest) }
     })
-    return { status: 200, body: toPullRequestBody(pullRequest) }
   })
 }

@@ -7,14 +7,16 @@ import { toPullRequestBody } from '../pull-request-body.ts'
 export type RequestChangesDeps = { readonly store: Pick<Store, 'read'>; readonly control: { wake(): void } }
 
 export function requestChanges({ store, control }: RequestChangesDeps) {
-  return operation(requestChangesSpec, async ({ params: { pullRequestId }, body, caller, write }) => {
+  return operation(requestChangesSpec, async ({ params: { pullRequestId }, body, caller, change }) => {
     await getPullRequest(store.read, pullRequestId)
-    const pullRequest = await write.reviewPullRequest({
-      pullRequestId,
-      state: 'changes_requested',
-      comment: body.comment,
-      actor: caller.actor,
+    return await change(async (write) => {
+      const pullRequest = await write.reviewPullRequest({
+        pullRequestId,
+        state: 'changes_requested',
+        comment: body.comment,
+        actor: caller.actor,
+      })
+      return { status: 200, body: toPullRequestBody(pullRequest), after: () => control.wake() }
     })
-    return { status: 200, body: toPullRequestBody(pullRequest), after: () => control.wake() }
   })
 }

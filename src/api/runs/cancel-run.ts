@@ -11,9 +11,11 @@ export type CancelRunDeps = {
 }
 
 export function cancelRun({ store, control }: CancelRunDeps) {
-  return operation(cancelRunSpec, async ({ params: { runId }, caller, write }) => {
+  return operation(cancelRunSpec, async ({ params: { runId }, caller, change }) => {
     await getRun(store.read, runId)
-    const run = await write.requestRunCancel({ runId, actor: caller.actor })
-    return { status: 200, body: toRunBody(run), after: () => control.cancelRun(runId) }
+    return await change(async (write) => {
+      const run = await write.requestRunCancel({ runId, actor: caller.actor })
+      return { status: 200, body: toRunBody(run), after: () => control.cancelRun(runId) }
+    })
   })
 }

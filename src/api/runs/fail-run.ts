@@ -2,6 +2,7 @@ import { classOf, type Reason, retryRuleOf } from '../../domain/reason.ts'
 import { type RetryPolicy, retryDelayMs } from '../../domain/retry.ts'
 import { failRunSpec } from '../../rest-schema/operations/runs.ts'
 import type { RunOutcome, Store } from '../../store/contract.ts'
+import { LeaseLostError } from '../../store/errors.ts'
 import { toHolder } from '../caller.ts'
 import { getRun, getTicket } from '../find-by-ref.ts'
 import { operation } from '../operation.ts'
@@ -16,26 +17,30 @@ export type FailRunDeps = {
 }
 
 export function failRun({ store, control, config, randomBytes }: FailRunDeps) {
-  return operation(failRunSpec, async ({ params: { runId }, body, caller, write }) => {
+  return operation(failRunSpec, async ({ params: { runId }, body, caller, change }) => {
     const { ticketId } = await getRun(store.read, runId)
     const { runCount } = await getTicket(store.read, ticketId)
     const { reason, detail, outputs, isFinal } = body
     const random = ((randomBytes(1)[0] ?? 0) % 256) / 256
     const facts = { reason, runCount, isFinal, policy: config.runRetry, now: store.now(), random }
-    const { run, ticket } = await write.finishRun({
-      runId,
-      holder: toHolder(caller, body.holder),
-      epoch: body.epoch,
-      outcome: {
-        status: 'failed',
-        reason,
-        detail,
-        ticket: decideTicket(facts),
-        ...(outputs === undefined ? {} : { outputs }),
-      },
+    return await change(async (write) => {
+      const { run, ticket } = await write.finishRun({
+        runId,
+        holder: toHolder(caller, body.holder),
+        epoch: body.epoch,
+        outcome: {
+          status: 'failed',
+          reason,
+          detail,
+          ticket: decideTicket(facts),
+          ...(outputs === undefined ? {} : { outputs }),
+        },
+      })
+      // The store takes a failed run's report again; one that another reason ended was not this agent's to end.
+      if (run.reason !== reason) throw new LeaseLostError(runId, body.epoch)
+      const finished = { run: toRunBody(run), ticket: toTicketBody(ticket) }
+      return { status: 200, body: finished, after: () => control.wake() }
     })
-    const finished = { run: toRunBody(run), ticket: toTicketBody(ticket) }
-    return { status: 200, body: finished, after: () => control.wake() }
   })
 }
 

@@ -7,14 +7,16 @@ import { operation } from '../operation.ts'
 export type ReleaseRunDeps = { readonly store: Pick<Store, 'read'>; readonly control: { wake(): void } }
 
 export function releaseRun({ store, control }: ReleaseRunDeps) {
-  return operation(releaseRunSpec, async ({ params: { runId }, body, caller, write }) => {
+  return operation(releaseRunSpec, async ({ params: { runId }, body, caller, change }) => {
     const { ticketId } = await getRun(store.read, runId)
-    await write.releaseRun({
-      runId,
-      holder: toHolder(caller, body.holder),
-      epoch: body.epoch,
-      ...(body.detail === undefined ? {} : { detail: body.detail }),
+    return await change(async (write) => {
+      await write.releaseRun({
+        runId,
+        holder: toHolder(caller, body.holder),
+        epoch: body.epoch,
+        ...(body.detail === undefined ? {} : { detail: body.detail }),
+      })
+      return { status: 200, body: { runId, ticketId }, after: () => control.wake() }
     })
-    return { status: 200, body: { runId, ticketId }, after: () => control.wake() }
   })
 }

@@ -7,10 +7,12 @@ import { toSignalBody } from '../run-body.ts'
 export type SendSignalDeps = { readonly store: Pick<Store, 'read'>; readonly control: { wake(): void } }
 
 export function sendSignal({ store, control }: SendSignalDeps) {
-  return operation(sendSignalSpec, async ({ params: { runId }, body, caller, write }) => {
+  return operation(sendSignalSpec, async ({ params: { runId }, body, caller, change }) => {
     await getRun(store.read, runId)
     const { name, payload = {} } = body
-    const signal = await write.sendSignal({ runId, name, payload, actor: caller.actor })
-    return { status: 201, body: toSignalBody(signal), after: () => control.wake() }
+    return await change(async (write) => {
+      const signal = await write.sendSignal({ runId, name, payload, actor: caller.actor })
+      return { status: 201, body: toSignalBody(signal), after: () => control.wake() }
+    })
   })
 }

@@ -11,17 +11,19 @@ export type CancelTicketDeps = {
 }
 
 export function cancelTicket({ store, control }: CancelTicketDeps) {
-  return operation(cancelTicketSpec, async ({ params, body, caller, write }) => {
+  return operation(cancelTicketSpec, async ({ params, body, caller, change }) => {
     const { id: ticketId, currentRunId } = await getTicket(store.read, params.key)
-    const ticket = await write.cancelTicket({
-      ticketId,
-      actor: caller.actor,
-      ...(body.detail === undefined ? {} : { detail: body.detail }),
+    return await change(async (write) => {
+      const ticket = await write.cancelTicket({
+        ticketId,
+        actor: caller.actor,
+        ...(body.detail === undefined ? {} : { detail: body.detail }),
+      })
+      const after = () => {
+        const runId = ticket.currentRunId ?? currentRunId
+        if (runId !== null) control.cancelRun(runId)
+      }
+      return { status: 200, body: toTicketBody(ticket), version: ticket.version, after }
     })
-    const after = () => {
-      const runId = ticket.currentRunId ?? currentRunId
-      if (runId !== null) control.cancelRun(runId)
-    }
-    return { status: 200, body: toTicketBody(ticket), version: ticket.version, after }
   })
 }

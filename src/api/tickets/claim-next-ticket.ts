@@ -7,14 +7,16 @@ import { toClaimBody } from '../runs/claim-body.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 
 export function claimNextTicket({ store }: { readonly store: Pick<Store, 'read'> }) {
-  return operation(claimNextTicketSpec, async ({ body, caller, write }) => {
+  return operation(claimNextTicketSpec, async ({ body, caller, change }) => {
     const project = body.project === undefined ? undefined : await getProject(store.read, body.project)
-    const claim = await write.claimTicket({
-      holder: toHolder(caller, body.holder),
-      leaseTtlMs: body.leaseTtlMs,
-      ...withoutUndefined({ projectId: project?.id, labels: body.labels, types: body.types }),
+    return await change(async (write) => {
+      const claim = await write.claimTicket({
+        holder: toHolder(caller, body.holder),
+        leaseTtlMs: body.leaseTtlMs,
+        ...withoutUndefined({ projectId: project?.id, labels: body.labels, types: body.types }),
+      })
+      if (claim === undefined) return { status: 204 }
+      return { status: 200, body: toClaimBody(claim, body.holder) }
     })
-    if (claim === undefined) return { status: 204 }
-    return { status: 200, body: toClaimBody(claim, body.holder) }
   })
 }

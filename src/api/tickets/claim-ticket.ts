@@ -7,11 +7,13 @@ import { operation } from '../operation.ts'
 import { toClaimBody } from '../runs/claim-body.ts'
 
 export function claimTicket({ store }: { readonly store: Pick<Store, 'read'> }) {
-  return operation(claimTicketSpec, async ({ params, body, caller, write }) => {
+  return operation(claimTicketSpec, async ({ params, body, caller, change }) => {
     const ticket = await getTicket(store.read, params.key)
     const holder = toHolder(caller, body.holder)
-    const claim = await write.claimTicket({ ticketId: ticket.id, holder, leaseTtlMs: body.leaseTtlMs })
-    if (claim === undefined) throw new NotClaimableError(ticket.key, ticket.status)
-    return { status: 200, body: toClaimBody(claim, body.holder) }
+    return await change(async (write) => {
+      const claim = await write.claimTicket({ ticketId: ticket.id, holder, leaseTtlMs: body.leaseTtlMs })
+      if (claim === undefined) throw new NotClaimableError(ticket.key, ticket.status)
+      return { status: 200, body: toClaimBody(claim, body.holder) }
+    })
   })
 }

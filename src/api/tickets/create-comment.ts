@@ -5,9 +5,11 @@ import { operation } from '../operation.ts'
 import { toCommentBody } from '../ticket-body.ts'
 
 export function createComment({ store }: { readonly store: Pick<Store, 'read'> }) {
-  return operation(createCommentSpec, async ({ params, body, caller, write }) => {
+  return operation(createCommentSpec, async ({ params, body, caller, change }) => {
     const { id: ticketId } = await getTicket(store.read, params.key)
-    const comment = await write.addComment({ ticketId, author: caller.actor, body: body.body })
-    return { status: 201, body: toCommentBody(comment) }
+    return await change(async (write) => {
+      const comment = await write.addComment({ ticketId, author: caller.actor, body: body.body })
+      return { status: 201, body: toCommentBody(comment) }
+    })
   })
 }

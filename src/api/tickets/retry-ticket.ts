@@ -7,14 +7,16 @@ import { toTicketBody } from '../ticket-body.ts'
 export type RetryTicketDeps = { readonly store: Pick<Store, 'read'>; readonly control: { wake(): void } }
 
 export function retryTicket({ store, control }: RetryTicketDeps) {
-  return operation(retryTicketSpec, async ({ params, caller, write }) => {
+  return operation(retryTicketSpec, async ({ params, caller, change }) => {
     const { id: ticketId } = await getTicket(store.read, params.key)
-    const ticket = await write.retryTicket({ ticketId, actor: caller.actor })
-    return {
-      status: 200,
-      body: toTicketBody(ticket),
-      version: ticket.version,
-      after: () => control.wake(),
-    }
+    return await change(async (write) => {
+      const ticket = await write.retryTicket({ ticketId, actor: caller.actor })
+      return {
+        status: 200,
+        body: toTicketBody(ticket),
+        version: ticket.version,
+        after: () => control.wake(),
+      }
+    })
   })
 }
