@@ -57,9 +57,10 @@ describe('a slow check is done apart, under a deadline', () => {
     const schema: JsonObject = { type: 'object', properties: { a: { type: 'string', pattern: '^(a+)+$' } } }
     let ticks = 0
     const ticking = setInterval(() => ticks++, 50)
-    const result = await check(schema, { a: `${'a'.repeat(60)}!` })
+    const value = { a: `${'a'.repeat(60)}!` }
+    const result = await checkValue({ schema, value, fillsDefaults: false }, { timeoutMs: 800 })
     clearInterval(ticking)
-    expect(result.ok ? '' : result.problems.join()).toMatch(/within 5000 ms/)
-    expect(ticks).toBeGreaterThan(20)
-  }, 20_000)
+    expect(result.ok ? '' : result.problems.join()).toMatch(/within 800 ms/)
+    expect(ticks).toBeGreaterThan(5)
+  })
 })

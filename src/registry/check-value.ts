@@ -22,8 +22,11 @@ const WORKER = new URL(`./check-value-worker.${EXTENSION}`, import.meta.url)
  * Checks a value against a schema of a manifest; the value itself is not changed. A schema that could take
  * long is checked in a thread of its own under a deadline, as data and schema may both be hostile.
  */
-export async function checkValue(request: CheckRequest): Promise<ValueCheck> {
-  return isQuick(request.schema) ? checkNow(request) : await checkApart(request)
+export async function checkValue(
+  request: CheckRequest,
+  { timeoutMs = SLOW_CHECK_TIMEOUT_MS }: { readonly timeoutMs?: number } = {},
+): Promise<ValueCheck> {
+  return isQuick(request.schema) ? checkNow(request) : await checkApart(request, timeoutMs)
 }
 
 /** The same, at once, whatever time it takes. */
@@ -49,7 +52,7 @@ function findValidator(schema: JsonObject, fillsDefaults: boolean): ReturnType<t
   return compiled
 }
 
-function checkApart(request: CheckRequest): Promise<ValueCheck> {
+function checkApart(request: CheckRequest, timeoutMs: number): Promise<ValueCheck> {
   return new Promise((resolve) => {
     const worker = new Worker(WORKER, {
       workerData: request,
@@ -62,10 +65,7 @@ function checkApart(request: CheckRequest): Promise<ValueCheck> {
       void worker.terminate()
     }
     const fail = (problem: string) => settle({ ok: false, problems: [problem] })
-    const timer = setTimeout(
-      () => fail(`the value could not be checked within ${SLOW_CHECK_TIMEOUT_MS} ms`),
-      SLOW_CHECK_TIMEOUT_MS,
-    )
+    const timer = setTimeout(() => fail(`the value could not be checked within ${timeoutMs} ms`), timeoutMs)
     worker.once('message', settle)
     worker.once('error', (error) => fail(`the value could not be checked: ${error.message}`))
     worker.once('exit', () => fail('the value could not be checked: the check ended early'))

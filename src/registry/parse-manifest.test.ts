@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { parseManifest } from './parse-manifest.ts'
 
@@ -50,6 +51,13 @@ test('a manifest is read into typed values', () => {
       outputs: { type: 'object' },
     },
   })
+})
+
+test('the manifest in the guide is one', () => {
+  const guide = readFileSync(new URL('../../docs/guides/agent-packages.md', import.meta.url), 'utf8')
+  const manifest = /```yaml\n([\s\S]*?)```/.exec(guide)?.[1] ?? ''
+  expect(problemsOf(manifest)).toEqual([])
+  expect(manifest).toContain('name: word-count')
 })
 
 test('what is left out has a default: no network, no workspace, no capability', () => {
