@@ -1,4 +1,6 @@
 const BLOCK_BYTES = 64 * 1024
+/** At least so many blocks, so that dropping one never drops much of what is there */
+const BLOCK_COUNT_MIN = 8
 
 /**
  * The last bytes of a stream, addressed by their absolute offset. Memory grows with what is printed, up to
@@ -13,7 +15,7 @@ export class OutputRing {
 
   constructor(bytesMax: number) {
     this.bytesMax = bytesMax
-    this.#blockBytes = Math.min(BLOCK_BYTES, bytesMax)
+    this.#blockBytes = Math.min(BLOCK_BYTES, Math.ceil(bytesMax / BLOCK_COUNT_MIN))
   }
 
   /** Offset of the oldest byte that is still here */
