@@ -7,7 +7,7 @@ import type { Act } from '../program.ts'
 import { resolveRun } from '../resolve.ts'
 import { type RunDetail, showRun } from './run-text.ts'
 
-const OVER = ['succeeded', 'failed', 'canceled']
+const ENDS = ['run.succeeded', 'run.failed', 'run.canceled']
 
 export function configure(command: Command, act: Act): void {
   command
@@ -25,26 +25,18 @@ export function configure(command: Command, act: Act): void {
     )
 }
 
-/** Shows what happens in the run until it is over. */
+/** Shows all that happened in the run, and what happens until it is over. */
 async function followRun(context: CliContext, client: SwarmClient, runId: string): Promise<RunDetail> {
-  const { output } = context
-  const done = new AbortController()
-  const signal = AbortSignal.any([context.signal, done.signal])
-  let run = await client.runs.get(runId, context)
-  const look = async () => {
-    run = await client.runs.get(runId, context)
-    if (OVER.includes(run.status)) done.abort()
-  }
-  if (OVER.includes(run.status)) return run
-  // The look after the stream stands finds an end that came between the first look and the stream.
-  const onOpen = () => void look().catch(() => undefined)
-  for await (const event of client.events.watch({ run: runId, after: 0, signal, onOpen })) {
+  const { output, signal } = context
+  // A stream waits for a daemon that is away; here one is wanted that answers.
+  await client.runs.get(runId, context)
+  for await (const event of client.events.watch({ run: runId, after: 0, signal })) {
     if (output.format === 'json') output.jsonLine(event)
     else if (output.format === 'text') output.line(formatMilestone(event, output.colors))
-    if (event.type.startsWith('run.')) await look()
+    if (ENDS.includes(event.type)) break
   }
-  context.signal.throwIfAborted()
-  return run
+  signal.throwIfAborted()
+  return await client.runs.get(runId, context)
 }
 
 function toExitCode({ status }: RunDetail, isAsked: boolean): ExitCode {
