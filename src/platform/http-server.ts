@@ -109,6 +109,8 @@ const HEADER_BYTES_MAX = 16 * 1024
 const HEADERS_TIMEOUT_MS = 30_000
 const KEEP_ALIVE_TIMEOUT_MS = 10_000
 const KEEP_ALIVE_PROBE_MS = 30_000
+/** How often headers and requests that are late are looked for */
+const CHECK_INTERVAL_MS = 5_000
 const DEFAULT_LIMITS = { requestTimeoutMs: 60_000, idleTimeoutMs: 900_000, connectionCountMax: 1024 }
 
 function toServer(
@@ -127,6 +129,7 @@ function toServer(
       headersTimeout: Math.min(HEADERS_TIMEOUT_MS, requestTimeoutMs),
       requestTimeout: requestTimeoutMs,
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+      connectionsCheckingInterval: Math.min(CHECK_INTERVAL_MS, requestTimeoutMs),
       // Finds out about a peer that is gone without a word.
       keepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Api, createApi } from '../../src/api/api.ts'
+import { type Api, type ApiDeps, createApi } from '../../src/api/api.ts'
 import type { ApiRegistry } from '../../src/api/registry/registry-port.ts'
 import { createClient, type FetchLike, type SwarmClient } from '../../src/client/client.ts'
 import type { CoordinatorControl, HealthReport } from '../../src/coordinator/control.ts'
@@ -20,6 +20,7 @@ import { createManualClock, type ManualClock } from './manual-clock.ts'
 /** The real API over the real store, on a real unix socket and real TCP; only the coordinator is written by hand. */
 export type ApiServer = AsyncDisposable & {
   readonly api: Api
+  readonly deps: ApiDeps
   readonly store: Store
   readonly logs: AttemptLogs
   readonly clock: ManualClock
@@ -48,7 +49,11 @@ export type HandControl = CoordinatorControl & {
   report: HealthReport
 }
 
-export async function startApiServer(options: { registry?: ApiRegistry } = {}): Promise<ApiServer> {
+export type ApiServerOptions = {
+  readonly createRegistry?: (store: Store, directory: string) => ApiRegistry
+}
+
+export async function startApiServer(options: ApiServerOptions = {}): Promise<ApiServer> {
   const directory = await mkdtemp(join(tmpdir(), 'swarm-api-'))
   const clock = createManualClock(Date.parse('2030-01-01T00:00:00Z'))
   const troubles: string[] = []
@@ -60,7 +65,7 @@ export async function startApiServer(options: { registry?: ApiRegistry } = {}): 
   const store = await openSqliteStore({ path: ':memory:', clock, randomBytes: bytes, logger })
   const logs = createLogFiles({ directory: join(directory, 'logs'), clock })
   const control = createHandControl()
-  const api = createApi({
+  const deps: ApiDeps = {
     store,
     logs,
     control,
@@ -79,8 +84,9 @@ export async function startApiServer(options: { registry?: ApiRegistry } = {}): 
       },
       pendingAgeMaxMs: 60_000,
     },
-    ...(options.registry === undefined ? {} : { registry: options.registry }),
-  })
+    ...(options.createRegistry === undefined ? {} : { registry: options.createRegistry(store, directory) }),
+  }
+  const api = createApi(deps)
   const socketPath = join(directory, 'api.sock')
   const handler = (request: Request, peer: Parameters<Api['fetch']>[1]) => api.fetch(request, peer)
   const unix = await serveHttpOnUnixSocket(handler, socketPath)
@@ -97,6 +103,7 @@ export async function startApiServer(options: { registry?: ApiRegistry } = {}): 
   const connect = (token: string) => createClient({ baseUrl: tcp.url, token, fetch: check(fetch) })
   return {
     api,
+    deps,
     store,
     logs,
     clock,
