@@ -1,8 +1,9 @@
 import type { Kysely } from 'kysely'
 import type { EventType, SwarmEvent } from '../domain/event.ts'
-import { type IdKind, type RunId, type StepInstanceId, type TicketId, toId } from '../domain/id.ts'
+import type { IdKind, RunId, StepInstanceId, TicketId, toId } from '../domain/id.ts'
 import type { JsonObject } from '../domain/json.ts'
 import type { StoreDialect } from './dialect.ts'
+import type { IdSource } from './id-source.ts'
 import { toEvent, toJson } from './rows.ts'
 import type { Database } from './schema.ts'
 
@@ -41,19 +42,19 @@ export async function runInTransaction<T>(
     readonly db: Kysely<Database>
     readonly dialect: StoreDialect
     readonly now: number
-    readonly randomBytes: (byteCount: number) => Uint8Array
+    readonly newId: IdSource
     /** Runs the part between a savepoint and its release or return. */
     readonly savepoint: <P>(part: () => Promise<P>) => Promise<P>
   },
   work: (tx: Tx) => Promise<T>,
 ): Promise<{ value: T; events: readonly SwarmEvent[] }> {
-  const { db, dialect, now, randomBytes } = begun
+  const { db, dialect, now } = begun
   const pending: NewEvent[] = []
   const value = await work({
     db,
     dialect,
     now,
-    newId: (kind) => toId(kind, now, randomBytes(16)),
+    newId: (kind) => begun.newId(kind, now),
     emit: (event) => pending.push(event),
     async attempt(part) {
       const eventCount = pending.length

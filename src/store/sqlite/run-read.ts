@@ -1,6 +1,5 @@
 import { StoreError } from '../errors.ts'
 import type { RunRead } from '../reads/bind-reader.ts'
-import type { ReadContext } from '../reads/read.ts'
 import { type Connection, openConnection } from './connection.ts'
 import { createMutex, type Mutex } from './mutex.ts'
 import { createQueries } from './queries.ts'
@@ -62,18 +61,22 @@ function onDisk({ path, clock, deadlineMs }: Parts): Reads {
 
 function inMemory({ path, writer, turns, clock }: Parts): Reads {
   const db = createQueries(async (sql, parameters) => writer.run(sql, parameters))
+  let isClosed = false
   return {
     run: (_weight, read) =>
       turns.run(async () => {
+        if (isClosed) throw new StoreError('unavailable', `the store ${path} is closed`)
         writer.exec('pragma query_only = on')
         try {
-          return await read({ db, now: clock.now() } satisfies ReadContext)
+          return await read({ db, now: clock.now() })
         } catch (error) {
           throw toStoreError(error, path)
         } finally {
           writer.exec('pragma query_only = off')
         }
       }),
-    async close() {},
+    async close() {
+      isClosed = true
+    },
   }
 }

@@ -3,6 +3,7 @@ import type { Kysely } from 'kysely'
 import type { SwarmEvent } from '../../domain/event.ts'
 import type { Store } from '../contract.ts'
 import { ConflictError, StoreError } from '../errors.ts'
+import { createIdSource, type IdSource } from '../id-source.ts'
 import { MIGRATIONS } from '../migrations/list.ts'
 import type { Migration } from '../migrations/migration.ts'
 import { bindReader } from '../reads/bind-reader.ts'
@@ -44,6 +45,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   const file = await openFile(path, migrations)
   const { writer } = file
   const turns = createMutex()
+  const newId = createIdSource(randomBytes)
   const queries = createQueries(async (sql, parameters) => writer.run(sql, parameters))
   try {
     await migrate(writer, queries, { path: file.path, migrations })
@@ -59,7 +61,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
     turns.run(async () => {
       if (isClosed) throw new StoreError('unavailable', `the store ${path} is closed`)
       try {
-        const { value, events } = await commit(writer, queries, { now: clock.now(), randomBytes }, work)
+        const { value, events } = await commit(writer, queries, { now: clock.now(), newId }, work)
         publish(listeners, events, logger)
         return value
       } catch (error) {
@@ -106,7 +108,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
 async function commit<T>(
   writer: Connection,
   queries: Kysely<Database>,
-  of: { now: number; randomBytes: (byteCount: number) => Uint8Array },
+  of: { now: number; newId: IdSource },
   work: (tx: Tx) => Promise<T>,
 ): Promise<{ value: T; events: readonly SwarmEvent[] }> {
   writer.exec('begin immediate')
