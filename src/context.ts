@@ -161,7 +161,10 @@ function toRunRetry({ retry }: Config) {
   }
 }
 
-async function createDriver({ config, guestDirectory, logger }: ContextOptions, clock: Clock): Promise<SandboxDriver> {
+async function createDriver(
+  { config, guestDirectory, logger }: ContextOptions,
+  clock: Clock,
+): Promise<SandboxDriver> {
   const common = {
     stateDir: config.stateDir,
     guestProgramPath: join(guestDirectory, 'swarm-guest.mjs'),
@@ -206,11 +209,23 @@ function createConfiguredGateway(config: Config, secrets: Secrets, clock: Clock)
       name: model.name,
       protocol: model.protocol,
       baseUrl: model.baseUrl,
-      apiKey: secrets.findModelKey(model.name) ?? null,
+      apiKey:
+        model.key === null ? null : (secrets.findModelKey(model.name) ?? missingKey(model.name, secrets)),
       upstreamModel: model.model,
     })),
     now: () => clock.now(),
   })
+}
+
+/** Asked for at each request, so that the daemon starts without it and says what is missing when it is needed. */
+function missingKey(model: string, secrets: Secrets): { reveal(): never } {
+  const setting = `models.${model}.key`
+  const problem = secrets.missing.find((missing) => missing.setting === setting)?.problem ?? 'it is missing'
+  return {
+    reveal() {
+      throw new Error(problem)
+    },
+  }
 }
 
 function createForgeCatalogue(config: Config, secrets: Secrets, store: Store): ForgeCatalogue {
@@ -227,8 +242,8 @@ function createForgeCatalogue(config: Config, secrets: Secrets, store: Store): F
     forges.set(
       name,
       kind === 'local'
-        ? createLocalForge({ mirrorsDir, records })
-        : createGitForge({ mirrorsDir, credentials }),
+        ? createLocalForge({ mirrorsDir, records, name })
+        : createGitForge({ mirrorsDir, credentials, name }),
     )
   }
   return {
@@ -236,7 +251,16 @@ function createForgeCatalogue(config: Config, secrets: Secrets, store: Store): F
       const forge = forges.get(project.forge)
       if (forge === undefined || project.repositoryUrl === null) return undefined
       const { id: projectId, repositoryUrl, defaultBranch } = project
-      return { forge, project: { projectId, repositoryUrl, defaultBranch, credential: project.forge } }
+      const hasCredential = secrets.findForgeCredential(project.forge) !== undefined
+      return {
+        forge,
+        project: {
+          projectId,
+          repositoryUrl,
+          defaultBranch,
+          ...(hasCredential ? { credential: project.forge } : {}),
+        },
+      }
     },
   }
 }

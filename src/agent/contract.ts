@@ -55,8 +55,8 @@ export type AgentPackage = {
   readonly runtime: AgentRuntime
   /** Path of the entry inside the package, relative, with `/` */
   readonly entry: string
-  /** Whether it needs the repository checked out in the sandbox */
-  readonly needsWorkspace: boolean
+  /** Whether the repository must, may or need not be checked out in the sandbox */
+  readonly workspace: 'required' | 'optional' | 'none'
   /** Memory the sandbox must offer, `MiB` */
   readonly memoryMib: number
   /** Longest an attempt may take, `ms` */

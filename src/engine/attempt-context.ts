@@ -7,7 +7,7 @@ import type { Logger } from '../platform/log.ts'
 import type { ExecExit } from '../sandbox/contract.ts'
 import type { RunState } from '../store/contract.ts'
 import type { StepWork } from '../workflow/step-work.ts'
-import type { Step } from '../workflow/workflow.ts'
+import type { Step, Workflow } from '../workflow/workflow.ts'
 import type { EngineDeps } from './ports.ts'
 
 /** One attempt of one step instance and all that it is about. */
@@ -16,6 +16,7 @@ export type AttemptContext = {
   readonly proof: LeaseProof
   /** As it was when the attempt started or was picked up again */
   readonly state: RunState
+  readonly workflow: Workflow
   readonly step: Step
   readonly instance: StepInstance
   readonly attempt: Attempt
@@ -44,6 +45,8 @@ export type AttemptHandle = {
   readonly stderrBase: number
   /** Last failure that the agent printed before this note was taken */
   readonly failure: AgentFailure | null
+  /** What a reviewer should look at in the work that was brought home, one line each */
+  readonly findings: readonly string[]
 }
 
 export type EndedCommand = ExecExit & {

@@ -1,12 +1,19 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SANDBOX_LAYOUT } from '../agent/contract.ts'
+import type { Finding } from '../forge/mirror-contract.ts'
+import { toWorkRef } from '../forge/work-ref.ts'
 import type { Sandbox } from '../sandbox/contract.ts'
 import type { AttemptContext } from './attempt-context.ts'
 import { AttemptFailure } from './attempt-failure.ts'
 import type { LiveAttempt } from './launch-attempt.ts'
 import { runWorkspaceVerb } from './workspace-verb.ts'
 
+/** The commit, or `null` when nothing was changed, and what a reviewer should look at. */
+export type BroughtHome = { readonly commit: string | null; readonly findings: readonly string[] }
+
+const NOTHING: BroughtHome = { commit: null, findings: [] }
+const FINDING_COUNT_MAX = 50
 const HARVEST_TIMEOUT_MS = 10 * 60_000
 const BUNDLE_BYTES_MAX = 256 * 1024 * 1024
 const NOTE_BYTES_MAX = 1024 * 1024
@@ -14,18 +21,17 @@ const NOTE_BYTES_MAX = 1024 * 1024
 /**
  * Brings the work in the workspace home: the guest makes a bundle inside the sandbox, uncommitted work included,
  * and the mirror takes it in after its checks. Repeating it gives the same commit.
- * @returns the commit, or `null` when nothing was changed
  * @throws AttemptFailure `result_invalid` when the work is refused
  */
 export async function bringWorkHome(
   context: AttemptContext,
   live: LiveAttempt,
   signal: AbortSignal,
-): Promise<string | null> {
+): Promise<BroughtHome> {
   const { deps, state, instance, attempt } = context
   const { sandbox } = live
   const repository = deps.forges.find(state.project)
-  if (attempt.baseCommit === null || repository === undefined) return null
+  if (attempt.baseCommit === null || repository === undefined) return NOTHING
   const harvested = await runWorkspaceVerb(sandbox, {
     execId: 'workspace-harvest',
     verb: 'harvest',
@@ -44,7 +50,7 @@ export async function bringWorkHome(
     throw new AttemptFailure('result_invalid', `the work could not be collected: ${harvested.message}`)
   }
   const note = await readNote(sandbox)
-  if (!note.changed) return null
+  if (!note.changed) return NOTHING
   const directory = join(deps.settings.stateDir, 'tmp', `${sandbox.id}-harvest`)
   await mkdir(directory, { recursive: true, mode: 0o700 })
   try {
@@ -57,18 +63,32 @@ export async function bringWorkHome(
     const outcome = await mirror.importBundle(
       {
         path,
-        ref: `refs/swarm/${state.run.id}/${instance.stepId}/${instance.index ?? 0}/${attempt.number}`,
+        ref: toWorkRef({
+          runId: state.run.id,
+          step: instance.stepId,
+          instance: instance.index ?? 0,
+          attempt: attempt.number,
+        }),
         expectedBase: attempt.baseCommit,
         expectedCommit: note.commit,
       },
       signal,
     )
-    if (outcome.kind === 'imported') return outcome.commit
-    if (outcome.kind === 'no-change') return null
+    if (outcome.kind === 'imported') {
+      return {
+        commit: outcome.commit,
+        findings: outcome.findings.slice(0, FINDING_COUNT_MAX).map(describeFinding),
+      }
+    }
+    if (outcome.kind === 'no-change') return NOTHING
     throw new AttemptFailure('result_invalid', `the work was refused (${outcome.code}): ${outcome.detail}`)
   } finally {
     await rm(directory, { recursive: true, force: true })
   }
+}
+
+function describeFinding({ kind, path, detail }: Finding): string {
+  return `${kind.replaceAll('_', ' ')}: ${path}${detail === undefined ? '' : ` (${detail})`}`
 }
 
 /** What the guest says it made; hostile until the mirror has looked. */

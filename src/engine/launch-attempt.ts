@@ -112,6 +112,7 @@ async function spawnSandbox(
     stdoutBase: 0,
     stderrBase: 0,
     failure: null,
+    findings: [],
   }
   await deps.store.write.createSandboxEntry({
     ...proof,
@@ -192,6 +193,9 @@ function toSandboxEnv(
   }
 }
 
+/** Where everything of ours lies in a sandbox; nothing is ever put outside it but the workspace */
+const SWARM_ROOT = '/swarm'
+
 /** Ticket, prompt, feedback and the agent's own files. */
 async function putContext(
   context: AttemptContext,
@@ -205,7 +209,7 @@ async function putContext(
     return
   }
   const { files } = await job.agent.adapter.prepare(job.agent.request, signal)
-  await sandbox.put('/', packFiles(files), signal)
+  await sandbox.put(SWARM_ROOT, packFiles(files, SWARM_ROOT), signal)
 }
 
 async function openWorkspace(

@@ -5,6 +5,7 @@ import type { RunState } from '../store/contract.ts'
 import { resolveInputs } from '../workflow/resolve-inputs.ts'
 import type { StepWork } from '../workflow/step-work.ts'
 import type { Workflow } from '../workflow/workflow.ts'
+import { parseHandle } from './attempt-context.ts'
 import { loadWorkflow } from './load-workflow.ts'
 import type { EngineDeps } from './ports.ts'
 import { resolveHead } from './resolve-head.ts'
@@ -154,8 +155,17 @@ async function openPullRequest(
         branch: pins.branch,
         baseBranch: work.base ?? pins.baseBranch ?? project.defaultBranch,
         title: work.title ?? `${ticket.key}: ${ticket.title}`,
-        body: work.body ?? `${ticket.body}\n\n---\nTicket ${ticket.key}, run ${run.id}`,
+        body:
+          (work.body ?? `${ticket.body}\n\n---\nTicket ${ticket.key}, run ${run.id}`) +
+          describeFindings(state),
       },
     },
   })
+}
+
+/** What a reviewer should look at in the work of this run. */
+function describeFindings(state: RunState): string {
+  const findings = state.attempts.flatMap((attempt) => parseHandle(attempt.handle)?.findings ?? [])
+  if (findings.length === 0) return ''
+  return `\n\nWorth a look:\n${findings.map((finding) => `- ${finding}`).join('\n')}`
 }

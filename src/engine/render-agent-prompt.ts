@@ -1,4 +1,4 @@
-import type { JsonObject } from '../domain/json.ts'
+import { toPromptVariables } from '../workflow/prompt-variables.ts'
 import { renderPrompt } from '../workflow/render-prompt.ts'
 import type { PromptSource } from '../workflow/workflow.ts'
 import type { AttemptContext } from './attempt-context.ts'
@@ -32,15 +32,13 @@ export async function renderAgentPrompt(
   signal: AbortSignal,
 ): Promise<string> {
   const template = await loadTemplate(context, source, signal)
-  const { ticket, project, run, inputs } = toPlannerState(context.state)
+  const { instance, workflow } = context
+  const state = toPlannerState(context.state)
   const variables = {
-    ticket,
-    project,
-    run,
-    inputs,
+    ...toPromptVariables(workflow, state, { stepId: instance.stepId, index: instance.index }),
     attempt: context.attempt.number,
-    feedback: run.feedback,
-  } as unknown as JsonObject
+    feedback: state.run.feedback,
+  }
   const rendered = renderPrompt({ template, variables })
   if (rendered.ok) return rendered.text
   throw new AttemptFailure(

@@ -44,6 +44,7 @@ export async function toSandboxJob(context: AttemptContext, signal: AbortSignal)
       const request = await toAgentRequest(context, signal)
       const command = request.adapter.command(request.request)
       const wanted = request.request.package
+      const usesWorkspace = request.request.hasWorkspace
       return {
         ...common,
         timeoutMs: step.timeoutMs ?? Math.min(wanted.timeoutMs, deps.settings.attemptTimeoutMs),
@@ -52,11 +53,11 @@ export async function toSandboxJob(context: AttemptContext, signal: AbortSignal)
           memoryMib: Math.max(common.limits.memoryMib, wanted.memoryMib),
         },
         commands: [
-          ...(wanted.needsWorkspace ? setup : []),
+          ...(usesWorkspace ? setup : []),
           { execId: 'main', role: 'main', argv: command.argv, cwd: command.cwd, env: command.env },
         ],
-        needsWorkspace: hasRepository && wanted.needsWorkspace,
-        bringsWorkHome: hasRepository && wanted.needsWorkspace,
+        needsWorkspace: usesWorkspace,
+        bringsWorkHome: usesWorkspace,
         policy: { hosts: wanted.network.hosts, models: wanted.network.models },
         agent: request,
       }
@@ -116,6 +117,12 @@ async function toAgentRequest(
       `there is no agent ${JSON.stringify(work.agent)}: list them with "swarm agent list"`,
     )
   }
+  if (found.package.workspace === 'required' && pins.startCommit === null) {
+    throw new AttemptFailure(
+      'repository_missing',
+      `agent ${found.package.name} works on a repository and project ${state.project.key} has none: set one with "swarm project edit ${state.project.key} --repository …"`,
+    )
+  }
   const inputs = await found.package.checkInputs(work.with)
   if (!inputs.ok) {
     throw new AttemptFailure(
@@ -136,7 +143,7 @@ async function toAgentRequest(
     run: { id: run.id, step: instance.key, attempt: attempt.number },
     prompt: await renderAgentPrompt(context, work.prompt, signal),
     feedback: await findFeedback(context),
-    hasWorkspace: pins.startCommit !== null && found.package.needsWorkspace,
+    hasWorkspace: pins.startCommit !== null && found.package.workspace !== 'none',
     checks: pins.checks.map((command, index) => ({
       name: `check-${index + 1}`,
       command,

@@ -86,7 +86,12 @@ export class StepExecutor {
       handle: toHandleJson({ ...live.handle, ended: end.ended, failure: end.failure }),
     })
     // Work is brought home before anyone asks whether it is good: what was made is kept, also when it failed.
-    const resultCommit = job.bringsWorkHome ? await bringWorkHome(context, live, signal) : null
+    const home = job.bringsWorkHome ? await bringWorkHome(context, live, signal) : undefined
+    const resultCommit = home?.commit ?? null
+    if (home !== undefined && home.findings.length > 0) {
+      const handle = toHandleJson({ ...live.handle, ...end, findings: home.findings })
+      await deps.store.write.advanceAttempt({ ...proof, attemptId: attempt.id, phase: 'harvesting', handle })
+    }
     try {
       const { outputs, exitCode } = await concludeCommands(job, end, live.sandbox)
       signal.throwIfAborted()

@@ -264,6 +264,7 @@ export class WorkflowDispatcher {
       deps: this.#deps,
       proof: this.#proof,
       state,
+      workflow: input.workflow,
       step: getStep(input.workflow, instance.stepId),
       instance,
       attempt,

@@ -57,7 +57,9 @@ export async function proxyModel(
   const read = await readModelRequest(request, exchange, { route, bytesMax: door.limits.requestBytesMax })
   if (read.kind === 'refused') return refusal(read.reason, read.message)
 
-  const secret = (await route.apiKey?.reveal()) ?? ''
+  const key = await revealKey(route)
+  if (!key.ok) return refusal('upstream_failed', key.problem)
+  const { secret } = key
   const upstream = requestUpstream({
     url,
     method: 'POST',
@@ -150,4 +152,16 @@ function toCredential(route: ModelRoute, secret: string): OutgoingHttpHeaders {
   return route.protocol === 'anthropic-messages'
     ? { 'x-api-key': secret }
     : { authorization: `Bearer ${secret}` }
+}
+
+/** A key that cannot be had is said, instead of asking the provider without one. */
+async function revealKey(
+  route: ModelRoute,
+): Promise<{ ok: true; secret: string } | { ok: false; problem: string }> {
+  try {
+    return { ok: true, secret: (await route.apiKey?.reveal()) ?? '' }
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    return { ok: false, problem: `the key of the model route ${route.name} cannot be had: ${why}` }
+  }
 }

@@ -10,8 +10,8 @@ export type AgentManifest = {
   readonly runtime: (typeof RUNTIMES)[number]
   /** Relative path of the file that is run, with `/` */
   readonly entry: string
-  /** Whether it needs the repository checked out */
-  readonly workspace: boolean
+  /** Whether it needs the repository checked out; `optional`: it gets it where there is one */
+  readonly workspace: boolean | 'optional'
   readonly memoryMib: number
   readonly timeoutMs: number
   readonly network: {
@@ -63,7 +63,7 @@ export const manifestShape = z.strictObject({
   description: z.string().min(1).max(1_000),
   runtime: z.enum(RUNTIMES),
   entry,
-  workspace: z.boolean().default(false),
+  workspace: z.union([z.boolean(), z.literal('optional')]).default(false),
   'memory-mib': z.int().min(16).max(1_048_576).default(512),
   timeout: timeout.default(600_000),
   network: z

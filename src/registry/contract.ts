@@ -82,7 +82,7 @@ export type AgentPackage = {
   readonly directory: string
   readonly runtime: AgentManifest['runtime']
   readonly entry: string
-  readonly needsWorkspace: boolean
+  readonly workspace: 'required' | 'optional' | 'none'
   readonly memoryMib: number
   readonly timeoutMs: number
   readonly network: AgentManifest['network']

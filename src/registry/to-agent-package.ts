@@ -17,7 +17,7 @@ export function toAgentPackage(record: AgentRecord): AgentPackage {
     directory: record.path,
     runtime: manifest.runtime,
     entry: manifest.entry,
-    needsWorkspace: manifest.workspace,
+    workspace: toWorkspaceNeed(manifest.workspace),
     memoryMib: manifest.memoryMib,
     timeoutMs: manifest.timeoutMs,
     network: manifest.network,
@@ -25,4 +25,9 @@ export function toAgentPackage(record: AgentRecord): AgentPackage {
     checkInputs: (value) => checkValue({ schema: manifest.inputs, value, fillsDefaults: true }),
     checkOutputs: (value) => checkValue({ schema: manifest.outputs, value, fillsDefaults: false }),
   }
+}
+
+function toWorkspaceNeed(workspace: AgentManifest['workspace']): AgentPackage['workspace'] {
+  if (workspace === 'optional') return 'optional'
+  return workspace ? 'required' : 'none'
 }

@@ -57,7 +57,7 @@ export function createFakePackage(changes: Partial<AgentPackage> = {}): AgentPac
     directory: '',
     runtime: 'node',
     entry: PROGRAM_NAME,
-    needsWorkspace: false,
+    workspace: 'none',
     memoryMib: 256,
     timeoutMs: 60_000,
     network: { hosts: [], models: [] },

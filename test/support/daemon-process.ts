@@ -1,0 +1,68 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { createClient, type SwarmClient } from '../../src/client/client.ts'
+import { createUnixFetch } from '../../src/platform/fetch-unix.ts'
+
+/** The daemon as a process of its own, started by the product's own command, so that it can be killed. */
+export type DaemonProcess = {
+  readonly client: SwarmClient
+  readonly pid: number
+  /** What it wrote to standard error so far */
+  readonly log: () => string
+  /** SIGKILL: it gets no chance to do anything */
+  kill(): Promise<void>
+  /** Signals it and waits for its end */
+  signal(signal: NodeJS.Signals): Promise<number | null>
+}
+
+const SWARM = fileURLToPath(new URL('../../bin/swarm.cjs', import.meta.url))
+const START_TIMEOUT_MS = 30_000
+
+/** Starts `swarm up` on a state directory made by `makeTestDirectory` and waits until it answers. */
+export async function startDaemonProcess(
+  directory: string,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<DaemonProcess> {
+  const child = spawn(process.execPath, [SWARM, '--config', join(directory, 'config.yaml'), 'up'], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { PATH: process.env.PATH, HOME: directory, ...environment },
+  })
+  let log = ''
+  child.stderr.on('data', (data) => (log += data))
+  const closed = once(child, 'close')
+  const client = createClient({
+    baseUrl: 'http://localhost',
+    fetch: createUnixFetch(join(directory, 'state', 'api.sock')),
+  })
+  await waitUntilLive(client, child, () => log)
+  const end = async (signal: NodeJS.Signals) => {
+    if (child.exitCode === null && child.signalCode === null) child.kill(signal)
+    await closed
+    return child.exitCode
+  }
+  return {
+    client,
+    pid: child.pid ?? -1,
+    log: () => log,
+    kill: async () => void (await end('SIGKILL')),
+    signal: end,
+  }
+}
+
+async function waitUntilLive(client: SwarmClient, child: ChildProcess, log: () => string): Promise<void> {
+  const deadline = Date.now() + START_TIMEOUT_MS
+  while (Date.now() < deadline) {
+    if (child.exitCode !== null) throw new Error(`the daemon ended with ${child.exitCode}: ${log()}`)
+    try {
+      await client.health.live()
+      return
+    } catch {
+      await delay(50)
+    }
+  }
+  child.kill('SIGKILL')
+  throw new Error(`the daemon did not answer within ${START_TIMEOUT_MS} ms: ${log()}`)
+}
