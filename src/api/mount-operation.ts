@@ -10,7 +10,7 @@ import { authorize, type Caller, NOBODY } from './caller.ts'
 import { readIfMatch, toETag } from './etag.ts'
 import { answerOnce, readIdempotencyKey } from './idempotency.ts'
 import type { AnyAnswer, AnyInput, ApiOperation } from './operation.ts'
-import { limitBody, readBody } from './read-body.ts'
+import { readBody } from './read-body.ts'
 
 export type ApiEnv = { Bindings: { readonly peer: Peer }; Variables: { caller: Caller } }
 
@@ -31,7 +31,7 @@ export function mountOperation(
     context.set('caller', caller)
     await next()
   }
-  const middleware = [admit, ...(spec.body === undefined ? [] : [limitBody, readBody])]
+  const middleware = [admit, ...(spec.body === undefined ? [] : [readBody])]
   const route = createRoute({ ...toRouteConfig(spec), middleware })
   const answer = async (context: Context<ApiEnv>): Promise<Response> => {
     const input = toInput(spec, context, write)

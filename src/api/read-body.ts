@@ -1,5 +1,4 @@
-import type { Context, MiddlewareHandler } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
+import type { MiddlewareHandler } from 'hono'
 import { ApiProblem } from './problem.ts'
 
 export const BODY_BYTES_MAX = 8 * 1024 * 1024
@@ -7,35 +6,44 @@ export const JSON_DEPTH_MAX = 64
 
 const JSON_CONTENT_TYPE = /^application\/([a-z.-]+\+)?json\s*(;|$)/i
 
-/** Stops reading a body at its bound, whatever its `Content-Length` says. */
-export const limitBody: MiddlewareHandler = bodyLimit({
-  maxSize: BODY_BYTES_MAX,
-  onError: () => {
-    throw new ApiProblem(413, 'body_too_large', `a request may have ${BODY_BYTES_MAX} bytes`)
-  },
-})
-
-/** Takes a body that is JSON and not deeply nested; an empty one stands for `{}`. */
+/** Takes a body that is JSON, not too large and not deeply nested; an empty one stands for `{}`. */
 export const readBody: MiddlewareHandler = async (context, next) => {
-  const text = await context.req.text()
-  const contentType = context.req.header('content-type') ?? ''
-  if (text !== '' && !JSON_CONTENT_TYPE.test(contentType)) {
+  const { raw } = context.req
+  const text = await readText(raw)
+  if (text !== '' && !JSON_CONTENT_TYPE.test(raw.headers.get('content-type') ?? '')) {
     throw new ApiProblem(415, 'unsupported_media_type', 'the body must be application/json')
   }
   if (isDeeperThan(text, JSON_DEPTH_MAX)) {
     throw new ApiProblem(400, 'json_too_deep', `JSON may be nested ${JSON_DEPTH_MAX} levels deep`)
   }
-  if (text === '') replaceBody(context, '{}')
+  const headers = new Headers(raw.headers)
+  headers.set('content-type', 'application/json')
+  headers.delete('content-length')
+  const { url, method, signal } = raw
+  context.req.raw = new Request(url, { method, headers, body: text === '' ? '{}' : text, signal })
   await next()
 }
 
-function replaceBody(context: Context, body: string): void {
-  const { method, url, signal } = context.req.raw
-  const headers = new Headers(context.req.raw.headers)
-  headers.set('content-type', 'application/json')
-  headers.delete('content-length')
-  context.req.raw = new Request(url, { method, headers, body, signal })
-  context.req.bodyCache = {}
+/** Stops at the bound, whatever `Content-Length` says. */
+async function readText(request: Request): Promise<string> {
+  if (Number(request.headers.get('content-length') ?? 0) > BODY_BYTES_MAX) throw tooLarge()
+  if (request.body === null) return ''
+  const chunks: Uint8Array[] = []
+  let byteCount = 0
+  for await (const chunk of request.body) {
+    byteCount += chunk.byteLength
+    if (byteCount > BODY_BYTES_MAX) throw tooLarge()
+    chunks.push(chunk)
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks))
+  } catch (error) {
+    throw new ApiProblem(400, 'malformed_json', 'the body is not UTF-8', { cause: error })
+  }
+}
+
+function tooLarge(): ApiProblem {
+  return new ApiProblem(413, 'body_too_large', `a request may have ${BODY_BYTES_MAX} bytes`)
 }
 
 /** Counts open brackets outside strings, before anything is built from the text. */

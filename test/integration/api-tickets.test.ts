@@ -292,6 +292,7 @@ describe('hostile data', () => {
     expect((await post('/v1/tickets', 'x'.repeat(8 * 1024 * 1024 + 1))).status).toBe(413)
     expect((await post('/v1/tickets', '{}', 'text/plain')).status).toBe(415)
     expect((await post('/v1/tickets', '')).status).toBe(422)
+    expect((await post('/v1/tickets', Buffer.from([0x22, 0xff, 0x22]))).status).toBe(400)
     expect((await post('/v1/tickets', '[]')).status).toBe(422)
     expect((await post('/v1/tickets', 'null')).status).toBe(422)
     const chunks = new ReadableStream<Uint8Array>({
@@ -373,7 +374,11 @@ describe('projects', () => {
   })
 })
 
-function post(path: string, body: string, contentType = 'application/json'): Promise<Response> {
+function post(
+  path: string,
+  body: string | Uint8Array<ArrayBuffer>,
+  contentType = 'application/json',
+): Promise<Response> {
   return server.unixFetch(`http://localhost${path}`, {
     method: 'POST',
     headers: { 'content-type': contentType },
