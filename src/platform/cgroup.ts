@@ -3,7 +3,7 @@
  * are made below the one this process lives in, so that limits set on us hold for them too.
  */
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
 const CONTROLLERS = ['memory', 'pids', 'cpu'] as const
@@ -70,7 +70,7 @@ export async function createCgroup(
     return
   }
   const { memory, pids, cpu } = support.directories
-  for (const base of [memory, pids, cpu]) await makeDirectory(join(base, name))
+  for (const directory of toCgroupDirectories(support, name, limits)) await makeDirectory(directory)
   await writeFile(join(memory, name, 'memory.limit_in_bytes'), String(limits.memoryBytes))
   await writeFile(join(memory, name, 'memory.memsw.limit_in_bytes'), String(limits.memoryBytes)).catch(
     ignoreAbsent,
@@ -79,7 +79,25 @@ export async function createCgroup(
   if (quotaUs !== undefined) {
     await writeFile(join(cpu, name, 'cpu.cfs_period_us'), String(CPU_PERIOD_US))
     await writeFile(join(cpu, name, 'cpu.cfs_quota_us'), String(quotaUs))
+    await writeFile(
+      join(cpu, name, 'cpu.shares'),
+      String(Math.max(2, Math.round(1024 * (limits.cpuCount ?? 1)))),
+    )
   }
+}
+
+/**
+ * The directories of a group. In version 1 one without a CPU limit stays out of the CPU hierarchy: there a group
+ * weighs as much as one process beside it, and everything in it would have to share that.
+ */
+export function toCgroupDirectories(
+  support: CgroupSupport,
+  name: string,
+  limits: { readonly cpuCount?: number },
+): readonly string[] {
+  if (support.version === 2) return [join(support.directory, name)]
+  const { memory, pids, cpu } = support.directories
+  return [memory, pids, ...(limits.cpuCount === undefined ? [] : [cpu])].map((base) => join(base, name))
 }
 
 /** Moves a process into the groups; what it starts from then on is in them too. */
@@ -110,7 +128,7 @@ export async function listCgroupPids(directories: readonly string[]): Promise<re
   return [...pids]
 }
 
-/** Removes empty groups; the kernel needs a moment after the last process. @throws when they stay busy */
+/** Removes empty groups, and the place around them with the last; the kernel needs a moment after the last process. @throws when they stay busy */
 export async function removeCgroup(directories: readonly string[], timeoutMs: number): Promise<void> {
   for (const directory of directories) {
     for (let waitedMs = 0; ; waitedMs += 5) {
@@ -124,6 +142,7 @@ export async function removeCgroup(directories: readonly string[], timeoutMs: nu
         await delay(5)
       }
     }
+    await removeEmptyDirectory(dirname(directory))
   }
 }
 
@@ -144,11 +163,13 @@ export async function listCgroups(support: CgroupSupport): Promise<ReadonlyMap<s
 /** Removes the place itself when no group is left in it; the next group makes it again. */
 export async function removeCgroupBase(support: CgroupSupport): Promise<void> {
   const bases = support.version === 2 ? [support.directory] : Object.values(support.directories)
-  for (const base of bases) {
-    await rmdir(base).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT' && error.code !== 'EBUSY' && error.code !== 'ENOTEMPTY') throw error
-    })
-  }
+  for (const base of bases) await removeEmptyDirectory(base)
+}
+
+async function removeEmptyDirectory(directory: string): Promise<void> {
+  await rmdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT' && error.code !== 'EBUSY' && error.code !== 'ENOTEMPTY') throw error
+  })
 }
 
 /** Somebody may just be removing the empty place around it: then once more. */

@@ -7,12 +7,12 @@
  * recorded process, by the control groups, and by a marker in the arguments for the moment between the start of
  * a process and its record. A failure anywhere removes all of it at once.
  */
-import { mkdir, open, readFile, statfs } from 'node:fs/promises'
-import { freemem } from 'node:os'
+import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import type { SandboxId } from '../domain/id.ts'
 import {
+  DEFAULT_LIMITS,
   type ExecExit,
   type GcReport,
   type ProbeResult,
@@ -20,6 +20,7 @@ import {
   type SandboxCapabilities,
   type SandboxDriver,
   SandboxError,
+  type SandboxLimits,
   type SandboxTimings,
   type SpawnRequest,
 } from './contract.ts'
@@ -42,14 +43,13 @@ import {
   type StoredRecord,
   updateRecord,
 } from './sandbox-record.ts'
+import { checkSpawnRequest, refuseFullHost } from './spawn-request.ts'
 import { parseTemplateSpec } from './template.ts'
 
 const CONNECT_TIMEOUT_MS = 20_000
 const ADOPT_TIMEOUT_MS = 5_000
 const REMOVE_TIMEOUT_MS = 10_000
 const STOP_REPLY_MS = 5_000
-const MEMORY_FLOOR_MIB = 128
-const DISK_FLOOR_MIB = 32
 const CONTROL_FD = 3
 
 export const SPAWN_STEPS = [
@@ -93,7 +93,7 @@ export type Flavour = {
   readonly capabilities: SandboxCapabilities
   probe(signal: AbortSignal): Promise<ProbeResult>
   /** Control groups the sandbox will be in; not yet made */
-  cgroupsOf(sandboxId: SandboxId): readonly string[]
+  cgroupsOf(sandboxId: SandboxId, limits: SandboxLimits): readonly string[]
   prepare(request: SpawnRequest, directory: string): Promise<Preparation>
   /** Puts the started process under its limits, beside its start; done before anything of a ticket runs */
   limitProcess?(pid: number, cgroups: readonly string[], signal: AbortSignal): Promise<void>
@@ -117,7 +117,7 @@ export function createProcessDriver(
   const reach = (step: SpawnStep, id: SandboxId) => options.onSpawnStep?.(step, id)
 
   async function spawn(request: SpawnRequest, signal: AbortSignal): Promise<Sandbox> {
-    checkRequest(request)
+    checkSpawnRequest(request)
     const id = request.sandboxId
     if (spawning.has(id)) throw new SandboxError('already_exists', `sandbox ${id} is just being spawned`)
     spawning.add(id)
@@ -144,7 +144,7 @@ export function createProcessDriver(
       createdAt: clock.now(),
       labels: request.labels,
       secret: randomBytes(32).toString('hex'),
-      cgroups: flavour.cgroupsOf(id),
+      cgroups: flavour.cgroupsOf(id, request.limits),
     }
     const directory = await createRecord(stateDir, record)
     done('record')
@@ -171,19 +171,24 @@ export function createProcessDriver(
     await reach('prepare', id)
     const preparation = await flavour.prepare(request, directory)
     await reach('socket', id)
-    const listener = await processes.listenForChild(join(directory, 'guest.sock'))
-    const log = await open(join(directory, 'guest.log'), 'a', 0o600)
-    const { inheritedFile } = preparation
-    const inherited = inheritedFile === undefined ? undefined : await open(inheritedFile, 'r')
     const ended = new AbortController()
     let limited: Promise<Error | undefined> | undefined
+    // Descriptors that the child inherits; ours are closed once it has them, or when it never comes to that.
+    const inherited: (() => unknown)[] = []
     try {
+      const listener = await processes.listenForChild(join(directory, 'guest.sock'))
+      inherited.push(() => listener.release())
+      const log = await open(join(directory, 'guest.log'), 'a', 0o600)
+      inherited.push(() => log.close())
+      const { inheritedFile } = preparation
+      const file = inheritedFile === undefined ? undefined : await open(inheritedFile, 'r')
+      inherited.push(() => file?.close())
       await reach('process', id)
       signal.throwIfAborted()
       const child = processes.spawnProcess({
         argv: preparation.argv,
         env: preparation.env,
-        stdio: ['pipe', log.fd, log.fd, listener.fd, ...(inherited === undefined ? [] : [inherited.fd])],
+        stdio: ['pipe', log.fd, log.fd, listener.fd, ...(file === undefined ? [] : [file.fd])],
       })
       child.exited.finally(() => ended.abort(new Error('it ended before it was ready'))).catch(() => {})
       child.unref()
@@ -201,9 +206,7 @@ export function createProcessDriver(
       await updateRecord(stateDir, { ...record, process: identity })
       done('process')
     } finally {
-      listener.release()
-      await log.close()
-      await inherited?.close()
+      for (const close of inherited) await close()
     }
     await reach('connect', id)
     const connection = await connect(record, signal, CONNECT_TIMEOUT_MS).catch(async (error: Error) => {
@@ -375,51 +378,8 @@ export function createProcessDriver(
 
 /** A directory whose record was torn: removed like any other, by what its id alone leads to. */
 function unreadableRecord(sandboxId: SandboxId, flavour: Flavour): StoredRecord {
-  const cgroups = flavour.cgroupsOf(sandboxId)
+  const cgroups = flavour.cgroupsOf(sandboxId, { ...DEFAULT_LIMITS, cpuCount: 1 })
   return { version: 1, driver: flavour.name, sandboxId, createdAt: 0, labels: {}, secret: '', cgroups }
-}
-
-function checkRequest({
-  sandboxId,
-  hostname,
-  limits,
-  deadmanMs,
-  readOnlyMounts = {},
-  env,
-}: SpawnRequest): void {
-  const refuse = (what: string) => {
-    throw new SandboxError('request_invalid', `sandbox ${sandboxId}: ${what}`, { data: { sandboxId } })
-  }
-  if (!/^[A-Za-z0-9_-]{1,64}$/.test(sandboxId)) refuse('its id is no name')
-  if (!/^[A-Za-z0-9-]{1,63}$/.test(hostname)) refuse(`${JSON.stringify(hostname)} is no host name`)
-  if (!(limits.memoryMib >= 16 && limits.diskMib >= 1 && limits.processCountMax >= 1))
-    refuse('its limits are too small')
-  if (!(deadmanMs >= 1 && deadmanMs < 2 ** 31)) refuse('its dead-man deadline is no time')
-  for (const [name, value] of Object.entries(env)) {
-    if (name === '' || /[=\0]/.test(name) || value.includes('\0'))
-      refuse(`its environment holds ${JSON.stringify(name)}`)
-  }
-  for (const [host, guest] of Object.entries(readOnlyMounts)) {
-    const isPlain =
-      /^\/(swarm|opt|mnt|srv)(\/[^/]+)+$/.test(guest) &&
-      !guest.split('/').some((s) => s === '..' || s === '.')
-    if (!host.startsWith('/') || !isPlain || /^\/swarm\/(guest|bin|gateway)(\/|$)/.test(guest)) {
-      refuse(`cannot mount ${host} at ${guest}`)
-    }
-  }
-}
-
-async function refuseFullHost(stateDir: string): Promise<void> {
-  await mkdir(join(stateDir, 'sandboxes'), { recursive: true, mode: 0o700 })
-  const memoryMib = freemem() / 2 ** 20
-  const { bavail, bsize } = await statfs(stateDir)
-  const diskMib = (bavail * bsize) / 2 ** 20
-  if (memoryMib >= MEMORY_FLOOR_MIB && diskMib >= DISK_FLOOR_MIB) return
-  throw new SandboxError(
-    'host_full',
-    `only ${Math.floor(memoryMib)} MiB of memory and ${Math.floor(diskMib)} MiB on ${stateDir} are left`,
-    { data: { memoryMib, diskMib }, fix: 'lower the number of slots of this host, or free memory and disk' },
-  )
 }
 
 function toSpawnError(error: unknown, driver: string, sandboxId: string): SandboxError {

@@ -3,6 +3,7 @@ import { access, constants, mkdir, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import {
+  type CgroupLimits,
   type CgroupSupport,
   createCgroup,
   enterCgroup,
@@ -12,11 +13,13 @@ import {
   readCgroupCounters,
   removeCgroup,
   removeCgroupBase,
+  toCgroupDirectories,
 } from '../../platform/cgroup.ts'
+import { readEnvironment } from '../../platform/environment.ts'
 import { signalProcess, spawnProcess } from '../../platform/process.ts'
 import * as identity from '../../platform/process-identity.ts'
 import { connectUnixSocket, listenForChild } from '../../platform/unix-socket.ts'
-import type { ExecExit, SandboxDriver, SpawnRequest } from '../contract.ts'
+import type { ExecExit, SandboxDriver, SandboxLimits, SpawnRequest } from '../contract.ts'
 import type { GuestExit } from '../guest-protocol-messages.ts'
 import {
   createProcessDriver,
@@ -69,16 +72,14 @@ export async function createBubblewrapDriver(options: BubblewrapDriverOptions): 
       isolation: 'namespaces',
     },
     probe: (signal) => probeBubblewrap({ bwrapPath, nodePath, mode, support, options }, signal),
-    cgroupsOf: (sandboxId) => (support === undefined ? [] : groupsOf(support, sandboxId)),
+    cgroupsOf: (sandboxId, limits) =>
+      support === undefined ? [] : toCgroupDirectories(support, sandboxId, limits),
     prepare: (request, directory) =>
       prepare({ request, directory, mode, bwrapPath, nodePath, support, options }),
     limitProcess: (pid, cgroups, signal) => limitGuest(pid, cgroups, signal),
     mark: async (cgroups) => JSON.stringify(await readCgroupCounters(cgroups)),
     explainExit,
-    async removeLimits(cgroups) {
-      await removeCgroup(cgroups, REMOVE_LIMITS_TIMEOUT_MS)
-      if (support !== undefined) await removeCgroupBase(support)
-    },
+    removeLimits: (cgroups) => removeCgroup(cgroups, REMOVE_LIMITS_TIMEOUT_MS),
     removeStrayLimits: (keep) => removeStrayGroups(support, keep),
   }
   return createProcessDriver(options, flavour, {
@@ -89,12 +90,6 @@ export async function createBubblewrapDriver(options: BubblewrapDriverOptions): 
     connectUnixSocket,
     listCgroupPids,
   })
-}
-
-/** The directories that `createCgroup` will make. */
-function groupsOf(support: CgroupSupport, name: string): readonly string[] {
-  const bases = support.version === 2 ? [support.directory] : Object.values(support.directories)
-  return bases.map((base) => join(base, name))
 }
 
 async function prepare(input: {
@@ -109,21 +104,19 @@ async function prepare(input: {
   const { request, directory, mode, support, options } = input
   const { limits, sandboxId, hostname } = request
   const userId = mode === 'root' ? drawUserId(options.randomBytes) : INNER_USER_ID
-  if (support !== undefined) {
-    await createCgroup(support, sandboxId, {
-      memoryBytes: (limits.memoryMib + writableMib(limits) + OWN_MEMORY_MIB) * MIB,
-      processCountMax: limits.processCountMax + OWN_TASK_COUNT,
-      ...(limits.cpuCount === undefined ? {} : { cpuCount: limits.cpuCount }),
-    })
-  }
+  const [system, generatedFiles] = await Promise.all([
+    findSystemPaths(request.template.spec.rootDirectory),
+    writeEtc(join(directory, 'etc'), userId, hostname),
+    support === undefined ? undefined : createCgroup(support, sandboxId, toCgroupLimits(limits)),
+  ])
   const { argv, options: bwrapOptions } = toBubblewrapCommand({
     bwrapPath: input.bwrapPath,
     sandboxId,
     hostname,
     limits,
     mode,
-    system: await findSystemPaths(request.template.spec.rootDirectory),
-    generatedFiles: await writeEtc(join(directory, 'etc'), userId, hostname),
+    system,
+    generatedFiles,
     nodePath: input.nodePath,
     guestDirectory: dirname(options.guestProgramPath),
     guestFile: basename(options.guestProgramPath),
@@ -153,6 +146,14 @@ async function prepare(input: {
   }
 }
 
+function toCgroupLimits(limits: SandboxLimits): CgroupLimits {
+  return {
+    memoryBytes: (limits.memoryMib + writableMib(limits) + OWN_MEMORY_MIB) * MIB,
+    processCountMax: limits.processCountMax + OWN_TASK_COUNT,
+    ...(limits.cpuCount === undefined ? {} : { cpuCount: limits.cpuCount }),
+  }
+}
+
 /**
  * As an ordinary user: the number of processes is bounded inside the user namespace, and the workload gives up
  * the one right by which the guest program stands above it.
@@ -176,13 +177,9 @@ async function writeEtc(
     hostname: `${hostname}\n`,
   }
   await mkdir(directory, { mode: 0o755 })
-  const paths: Record<string, string> = {}
-  for (const [name, text] of Object.entries(files)) {
-    const path = join(directory, name)
-    await writeFile(path, text, { mode: 0o644 })
-    paths[`/etc/${name}`] = path
-  }
-  return paths
+  const entries = Object.entries(files).map(([name, text]) => ({ name, text, path: join(directory, name) }))
+  await Promise.all(entries.map(({ path, text }) => writeFile(path, text, { mode: 0o644 })))
+  return Object.fromEntries(entries.map(({ name, path }) => [`/etc/${name}`, path]))
 }
 
 /** The guest sees a killed program; the kernel's counters say whether memory or processes had run out. */
@@ -249,7 +246,7 @@ function drawUserId(randomBytes: (size: number) => Buffer): number {
 }
 
 async function findInPath(name: string): Promise<string | undefined> {
-  for (const directory of (process.env.PATH ?? '/usr/bin:/bin').split(':')) {
+  for (const directory of (readEnvironment().PATH ?? '/usr/bin:/bin').split(':')) {
     const path = join(directory, name)
     const isThere = await access(path, constants.X_OK).then(
       () => true,

@@ -21,17 +21,17 @@ const ETC = [
 /** The host's system, or a template's, as it is to appear inside; read-only. */
 export async function findSystemPaths(rootDirectory: string | undefined): Promise<readonly SystemPath[]> {
   const root = rootDirectory ?? ''
-  const found: SystemPath[] = []
-  for (const guest of [...SYSTEM_DIRECTORIES, ...ETC]) {
-    const host = `${root}${guest}`
-    const stat = await lstat(host).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error
-      return undefined
-    })
-    if (stat === undefined) continue
-    if (stat.isSymbolicLink() && SYSTEM_DIRECTORIES.includes(guest)) {
-      found.push({ kind: 'link', target: await readlink(host), guest })
-    } else found.push({ kind: 'bind', host, guest })
-  }
-  return found
+  const found = await Promise.all([...SYSTEM_DIRECTORIES, ...ETC].map((guest) => findPath(root, guest)))
+  return found.filter((path) => path !== undefined)
+}
+
+async function findPath(root: string, guest: string): Promise<SystemPath | undefined> {
+  const host = `${root}${guest}`
+  const stat = await lstat(host).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error
+    return undefined
+  })
+  if (stat === undefined) return undefined
+  const isLink = stat.isSymbolicLink() && SYSTEM_DIRECTORIES.includes(guest)
+  return isLink ? { kind: 'link', target: await readlink(host), guest } : { kind: 'bind', host, guest }
 }
