@@ -28,12 +28,18 @@ const SHOWN_FIELDS = [
 
 /** One line about an event; untrusted text is made harmless. */
 export function formatEvent(event: SwarmEvent, colors: Colors): string {
-  const subject = event.runId ?? event.ticketId ?? ''
-  const attempt = event.attempt === null ? '' : ` attempt ${event.attempt}`
-  const type = paintType(event.type, colors)
+  const subject = event.runId ?? event.ticketId
+  const attempt = event.attempt === null ? '' : `attempt ${event.attempt}`
   const facts = SHOWN_FIELDS.flatMap((name) => toFact(event.data[name]))
   const detail = escapeLine([...new Set(facts)].join(' · ')).slice(0, DETAIL_CHARS_MAX)
-  return `${colors.dim(formatClock(event.at))} ${type}${attempt} ${colors.dim(subject)} ${detail}`.trimEnd()
+  const words = [
+    colors.dim(formatClock(event.at)),
+    paintType(event.type, colors),
+    attempt,
+    subject === null ? '' : colors.dim(subject),
+    detail,
+  ]
+  return words.filter((word) => word !== '').join(' ')
 }
 
 /** Whether the event tells someone who waits for a ticket something new. */
@@ -43,7 +49,7 @@ export function isMilestone({ type }: SwarmEvent): boolean {
 
 /** As `formatEvent` for one ticket: who it is about is known. */
 export function formatMilestone(event: SwarmEvent, colors: Colors): string {
-  return formatEvent({ ...event, runId: null, ticketId: null }, colors).replaceAll('  ', ' ')
+  return formatEvent({ ...event, runId: null, ticketId: null }, colors)
 }
 
 function paintType(type: string, colors: Colors): string {

@@ -36,7 +36,7 @@ export function startProgress({ stderr, canRedraw }: Terminal, output: Output): 
     stderr.write(`\r${text}\u001b[K`)
   }
   const isQuiet = output.format === 'ids'
-  const timer = canRedraw && !isQuiet ? setInterval(draw, REDRAW_MS) : undefined
+  let timer = canRedraw && !isQuiet ? setInterval(draw, REDRAW_MS) : undefined
   timer?.unref()
   return {
     line: (text) => {
@@ -48,8 +48,10 @@ export function startProgress({ stderr, canRedraw }: Terminal, output: Output): 
       current = escapeLine(text)
     },
     stop: () => {
-      if (timer !== undefined) clear()
+      if (timer === undefined) return
+      clear()
       clearInterval(timer)
+      timer = undefined
     },
   }
 }

@@ -49,10 +49,11 @@ async function untilSettled(
   const done = new AbortController()
   const signal = AbortSignal.any([context.signal, done.signal])
   let current = ticket
+  let step = ''
   const { promise: settled, resolve, reject } = Promise.withResolvers<Ticket>()
   const look = async () => {
     current = await client.tickets.get(ticket.key, { signal })
-    progress.status(`${current.key} ${current.status}`)
+    progress.status([current.key, current.status, step].join(' '))
     if (isSettled(current)) resolve(current)
   }
   const follow = async () => {
@@ -62,7 +63,8 @@ async function untilSettled(
     const onOpen = () => void look().catch(reject)
     for await (const event of client.events.watch({ ...from, ticket: ticket.key, signal, onOpen })) {
       if (isMilestone(event)) progress.line(formatMilestone(event, context.output.messageColors))
-      if (event.type.startsWith('ticket.')) await look()
+      if (event.type === 'step.started' && typeof event.data.key === 'string') step = event.data.key
+      if (event.type.startsWith('ticket.') || event.type === 'step.started') await look()
     }
   }
   const timer = setInterval(() => void look().catch(reject), RELOOK_MS)
