@@ -119,6 +119,34 @@ describe('events as a stream', () => {
     expect(event).toMatch(/^id: \d+\nevent: ticket\.created\ndata: \{.*\}$/)
   })
 
+  test('who hangs up leaves no listener behind, over either door', async () => {
+    const { secret } = await server.owner.tokens.create({ name: 'r', scopes: ['read'] })
+    let listenerCount = 0
+    const { subscribe } = server.store
+    Object.assign(server.store, {
+      subscribe(listener: Parameters<typeof subscribe>[0]) {
+        const unsubscribe = subscribe(listener)
+        listenerCount += 1
+        return () => {
+          listenerCount -= 1
+          unsubscribe()
+        }
+      },
+    })
+    for (const client of [server.owner, server.connect(secret)]) {
+      const stop = new AbortController()
+      const { promise: opened, resolve: onOpen } = Promise.withResolvers<void>()
+      const watching = (async () => {
+        for await (const _event of client.events.watch({ signal: stop.signal, onOpen }));
+      })()
+      await opened
+      await expect.poll(() => listenerCount).toBe(1)
+      stop.abort()
+      await watching
+      await expect.poll(() => listenerCount).toBe(0)
+    }
+  })
+
   test('closing the API ends streams at once', async () => {
     await using watch = startWatch({})
     await watch.opened
