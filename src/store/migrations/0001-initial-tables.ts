@@ -441,10 +441,13 @@ const TABLES = { ...WORK_TABLES, ...RUN_TABLES, ...RECORD_TABLES }
 
 const LIVE_RUN = "status in ('queued', 'running', 'waiting')"
 
-/** Partial where the rows of interest are few; the claim reads both queues in order, without sorting. */
+/**
+ * Partial where the rows of interest are few; the claim reads both queues in order, without sorting. The status leads
+ * such an index although all its rows have the same one: a planner then prefers it to the index of all statuses.
+ */
 const INDEXES: readonly string[] = [
-  `create index tickets_queue on tickets (priority, created_at, number, key, not_before) where status = 'pending'`,
-  `create index tickets_due on tickets (not_before, queued_at) where status = 'pending'`,
+  `create index tickets_queue on tickets (status, priority, created_at, number, key, not_before) where status = 'pending'`,
+  `create index tickets_due on tickets (status, not_before, queued_at) where status = 'pending'`,
   'create index tickets_by_age on tickets (created_at, id)',
   'create index tickets_by_project on tickets (project_id, created_at, id)',
   'create index tickets_by_status on tickets (status, created_at, id)',
@@ -453,11 +456,11 @@ const INDEXES: readonly string[] = [
   'create index ticket_dependents on ticket_dependencies (depends_on_id)',
   'create index comments_by_ticket on comments (ticket_id, created_at)',
 
-  `create index runs_queue on runs (priority, ticket_created_at, ticket_number, number, not_before)
+  `create index runs_queue on runs (status, priority, ticket_created_at, ticket_number, number, not_before)
      where status = 'queued'`,
-  `create index runs_due on runs (not_before, queued_at) where status = 'queued'`,
-  `create index runs_leased on runs (lease_expires_at) where status = 'running'`,
-  `create index runs_held on runs (lease_holder) where status = 'running'`,
+  `create index runs_due on runs (status, not_before, queued_at) where status = 'queued'`,
+  `create index runs_leased on runs (status, lease_expires_at) where status = 'running'`,
+  `create index runs_held on runs (status, lease_holder) where status = 'running'`,
   'create index runs_by_age on runs (created_at, id)',
   'create index runs_by_status on runs (status, created_at, id)',
   'create index runs_children on runs (parent_step_instance_id) where parent_step_instance_id is not null',
@@ -471,7 +474,7 @@ const INDEXES: readonly string[] = [
   `create unique index attempts_one_running on attempts (step_instance_id) where status = 'running'`,
   'create index waits_by_run on waits (run_id)',
   'create unique index waits_one_open on waits (step_instance_id) where resolved_at is null',
-  'create index waits_due on waits (deadline_at) where resolved_at is null and deadline_at is not null',
+  'create index waits_due on waits (deadline_at, id) where resolved_at is null and deadline_at is not null',
   'create index waits_by_subject on waits (kind, subject) where resolved_at is null',
   'create index signals_unread on signals (run_id, name, seq) where consumed_at is null',
   'create index agent_sessions_by_ticket on agent_sessions (ticket_id, agent)',
@@ -488,11 +491,8 @@ const INDEXES: readonly string[] = [
   'create index pull_requests_by_age on pull_requests (created_at, id)',
   `create unique index pull_requests_one_open on pull_requests (project_id, forge, branch)
      where status = 'open'`,
-  `create index effects_due on effects (seq, not_before) where status = 'pending'`,
-  `create index effects_unsent on effects (ticket_id, seq) where status in ('pending', 'sending')`,
-  `create index effects_sending on effects (seq) where status = 'sending'`,
+  'create index effects_by_status on effects (status, seq, not_before)',
   'create index effects_by_ticket on effects (ticket_id, seq)',
-  `create index effects_dead on effects (seq) where status = 'dead'`,
   'create index external_refs_by_ticket on external_refs (ticket_id)',
   'create index tokens_by_run on tokens (run_id) where run_id is not null',
   'create index idempotency_keys_by_age on idempotency_keys (created_at)',

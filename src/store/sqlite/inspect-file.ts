@@ -1,4 +1,4 @@
-import { open, realpath, stat } from 'node:fs/promises'
+import { access, constants, open, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { StoreError } from '../errors.ts'
@@ -58,12 +58,12 @@ export async function toCanonicalPath(path: string): Promise<string> {
   try {
     return await realpath(path)
   } catch (error) {
-    if (!isMissing(error)) throw error
+    if (!isErrno(error, 'ENOENT')) throw error
   }
   try {
     return join(await realpath(dirname(path)), basename(path))
   } catch (error) {
-    if (!isMissing(error)) throw error
+    if (!isErrno(error, 'ENOENT')) throw error
     throw new StoreError('unavailable', `cannot open ${path}: the folder ${dirname(path)} does not exist`, {
       cause: error,
     })
@@ -74,12 +74,18 @@ async function readHeader(path: string): Promise<{ bytes: Buffer; byteCount: num
   try {
     const found = await stat(path)
     if (!found.isFile()) throw new StoreError('unavailable', `cannot open ${path}: it is not a file`)
+    await access(path, constants.W_OK)
     await using file = await open(path, 'r')
     const { buffer, bytesRead } = await file.read(Buffer.alloc(HEADER_BYTE_COUNT), 0, HEADER_BYTE_COUNT, 0)
     return { bytes: buffer.subarray(0, bytesRead), byteCount: found.size }
   } catch (error) {
-    if (isMissing(error)) return undefined
+    if (isErrno(error, 'ENOENT')) return undefined
     if (error instanceof StoreError) throw error
+    if (isErrno(error, 'EACCES') || isErrno(error, 'EROFS') || isErrno(error, 'EPERM')) {
+      throw new StoreError('read_only', `cannot write ${path}: the file is read-only for this user`, {
+        cause: error,
+      })
+    }
     throw new StoreError('unavailable', `cannot read ${path}: ${String(error)}`, { cause: error })
   }
 }
@@ -99,6 +105,6 @@ function isWithoutTables(path: string): boolean {
   }
 }
 
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+function isErrno(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
 }

@@ -76,8 +76,9 @@ function prepare(writer: Connection, path: string, byteCount: number): void {
   writer.exec('pragma journal_mode = wal')
   writer.exec('pragma synchronous = full')
   writer.exec(`pragma journal_size_limit = ${WAL_BYTE_COUNT_MAX}`)
-  // A file that cannot be written is known now, not at the first ticket.
-  writer.exec('begin immediate; rollback')
+  // A file that cannot be written is known now, not at the first ticket. A write that is taken back: `begin` alone
+  // does not complain.
+  writer.exec(`begin immediate; pragma user_version = ${readVersion(writer)}; rollback`)
 }
 
 function assertSound(writer: Connection, path: string): void {

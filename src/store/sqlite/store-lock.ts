@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { StoreError } from '../errors.ts'
 import { type Connection, openConnection } from './connection.ts'
-import { isBusy, toStoreError } from './to-store-error.ts'
+import { isBusy, isRefusedByFileSystem, toStoreError } from './to-store-error.ts'
 
 export type StoreLock = {
   /** May be called twice. */
@@ -30,15 +30,22 @@ export function acquireStoreLock(path: string): StoreLock {
   try {
     connection = openConnection(lockPath, { busyTimeoutMs: BUSY_TIMEOUT_MS })
   } catch (error) {
-    throw toStoreError(error, lockPath)
+    throw toRefusal(error, lockPath)
   }
   try {
     hold(connection, path)
   } catch (error) {
     connection.close()
-    throw toStoreError(error, lockPath)
+    throw toRefusal(error, lockPath)
   }
   return { release: () => connection.close() }
+}
+
+/** The folder is there: a lock file that cannot be made in it means that it is read-only. */
+function toRefusal(error: unknown, lockPath: string): unknown {
+  if (!isRefusedByFileSystem(error)) return toStoreError(error, lockPath)
+  const why = `cannot write ${lockPath}: its folder is read-only, or not writable by this user`
+  return new StoreError('read_only', why, { cause: error })
 }
 
 function hold(connection: Connection, path: string): void {

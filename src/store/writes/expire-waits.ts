@@ -10,7 +10,7 @@ export async function expireWaits(tx: Tx): Promise<readonly WaitId[]> {
     .where('resolved_at', 'is', null)
     .where('deadline_at', 'is not', null)
     .where('deadline_at', '<=', tx.now)
-    .where('kind', 'in', ['timer', 'approval', 'question', 'signal'])
+    .where('kind', 'not in', ['effect', 'run'])
     .orderBy('deadline_at')
     .orderBy('id')
     .$if(tx.dialect.supportsSkipLocked, (query) => query.forUpdate().skipLocked())
