@@ -1,4 +1,5 @@
 import type { HostId, RunId, SandboxId } from '../domain/id.ts'
+import { EXTERNAL_WORKFLOW } from '../domain/run.ts'
 import type { Logger } from '../platform/log.ts'
 import type { SandboxDriver } from '../sandbox/contract.ts'
 import type { Store } from '../store/contract.ts'
@@ -45,16 +46,32 @@ export class Reconciler {
 
   /** What the processes before this one left, before anything is claimed. */
   async recover(): Promise<void> {
-    const { write, read } = this.#store
-    const hosts = await read.listHosts()
-    const before = hosts.filter((host) => host.holder !== this.#settings.holder)
-    const taken = await write.takeOverRuns({ holders: before.map((host) => host.holder) })
+    const { write } = this.#store
+    const dead = this.#store.capabilities.isExclusive ? await this.#listOtherHolders() : []
+    const taken = await write.takeOverRuns({ holders: dead })
     if (taken.length > 0)
       this.#logger.info({ runIds: taken }, 'runs taken over from a coordinator that ended')
-    for (const host of before) if (host.stoppedAt === null) await write.stopHost({ hostId: host.id })
     const effects = await write.reclaimSendingEffects()
     if (effects > 0) this.#logger.info({ count: effects }, 'effects to be sent again')
     await this.sweep()
+  }
+
+  /** Coordinators before this one that left runs behind. */
+  async #listOtherHolders(): Promise<readonly string[]> {
+    const holders = new Set<string>()
+    let cursor: string | null | undefined
+    while (cursor !== null) {
+      const page = await this.#store.read.listRuns({
+        statuses: ['running'],
+        ...(cursor === undefined ? {} : { cursor }),
+      })
+      for (const { lease, workflow } of page.items) {
+        if (lease.holder !== null && workflow !== EXTERNAL_WORKFLOW) holders.add(lease.holder)
+      }
+      cursor = page.nextCursor
+    }
+    holders.delete(this.#settings.holder)
+    return [...holders]
   }
 
   start(): void {

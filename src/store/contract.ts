@@ -55,12 +55,18 @@ export type Store = {
    * must not wait. Returns the function that ends the subscription.
    */
   subscribe(listener: (events: readonly SwarmEvent[]) => void): () => void
+  readonly capabilities: StoreCapabilities
   /** The store's clock */
   now(): number
   /** Copies the whole store, online and consistent, to a file or folder that does not exist yet. */
   backup(path: string): Promise<void>
   /** Waits for writes in flight, then gives everything back. May be called twice. */
   close(): Promise<void>
+}
+
+export type StoreCapabilities = {
+  /** Whether one coordinator at most has it open: what another coordinator held, a dead one held */
+  readonly isExclusive: boolean
 }
 
 // ---------------------------------------------------------------- projects

@@ -1,7 +1,8 @@
 import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import type { SwarmClient } from '../../src/client/client.ts'
-import { type DaemonProcess, startDaemonProcess } from '../support/daemon-process.ts'
+import { type DaemonProcess, runSwarm, startDaemonProcess } from '../support/daemon-process.ts'
 import { createTestRepository, type TestRepository } from '../support/test-repository.ts'
 import { makeTestDirectory, writeTestConfig } from '../support/test-swarm.ts'
 import { waitForEvent, waitForTicket } from '../support/wait-for.ts'
@@ -141,7 +142,10 @@ test('killed while the pull request is sent, there is no second branch and no se
 
 test('P4: a second coordinator on the same store refuses to start and changes nothing', async () => {
   const current = await begin()
-  await expect(startDaemonProcess(current.directory)).rejects.toThrow(/pid|another|lock|use/i)
+  await rm(join(current.directory, 'state', 'daemon.json'))
+  const second = await runSwarm(['--config', join(current.directory, 'config.yaml'), 'up'])
+  expect(second.code).not.toBe(0)
+  expect(second.stderr).toContain(String(current.daemon.pid))
   await expectOneResult(current.daemon.client, current)
 })
 

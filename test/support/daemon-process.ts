@@ -18,6 +18,19 @@ export type DaemonProcess = {
   signal(signal: NodeJS.Signals): Promise<number | null>
 }
 
+/** Runs one command of the product to its end. */
+export async function runSwarm(args: readonly string[]): Promise<{ code: number | null; stderr: string }> {
+  const child = spawn(process.execPath, [SWARM, ...args], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { PATH: process.env.PATH, HOME: '/nonexistent' },
+    timeout: START_TIMEOUT_MS,
+  })
+  let stderr = ''
+  child.stderr.on('data', (data) => (stderr += data))
+  await once(child, 'close')
+  return { code: child.exitCode, stderr }
+}
+
 const SWARM = fileURLToPath(new URL('../../bin/swarm.cjs', import.meta.url))
 const START_TIMEOUT_MS = 30_000
 

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { SwarmClient } from '../../src/client/client.ts'
 
 const POLL_MS = 50
-const TIMEOUT_MS = 60_000
+const TIMEOUT_MS = 30_000
 
 /** Waits for a fact: the first answer that is not `undefined`. Says what it saw last when it never came. */
 export async function waitFor<T>(

@@ -84,6 +84,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
+    capabilities: { isExclusive: true },
     now: () => clock.now(),
     async backup(target) {
       await assertAbsent(target)
