@@ -154,7 +154,7 @@ for (const { name, open } of STORES) {
     test('U3: the very same calls do change something for the holder', async () => {
       const { calls } = await listFencedCalls()
       for (const method of Object.keys(calls)) {
-        await using fresh = await open()
+        const fresh = await open()
         store = fresh.store
         const again = await listFencedCalls()
         const seq = (await store.read.getFigures()).lastEventSeq
@@ -162,6 +162,7 @@ for (const { name, open } of STORES) {
         // Translating to the same workflow once more is the one call that is meant to change nothing.
         const isChange = (await store.read.getFigures()).lastEventSeq > seq
         expect(isChange, method).toBe(method !== 'translateRun')
+        await fresh[Symbol.asyncDispose]()
       }
       store = test_.store
     })

@@ -59,11 +59,15 @@ for (const { name, open } of STORES) {
     }, async () => {
       await fc.assert(
         fc.asyncProperty(steps, async (sequence) => {
-          await using test_ = await open()
-          const world = await beginWorld(test_)
-          for (const step of sequence) {
-            await act(world, step)
-            await checkEverything(world)
+          const test_ = await open()
+          try {
+            const world = await beginWorld(test_)
+            for (const step of sequence) {
+              await act(world, step)
+              await checkEverything(world)
+            }
+          } finally {
+            await test_[Symbol.asyncDispose]()
           }
         }),
         { seed: SEED, numRuns: name.includes('disk') ? 8 : 25, endOnFailure: false },

@@ -129,10 +129,9 @@ describe('files that are not ours to open', () => {
     }
     for (const damage of Object.values(damages)) {
       await copyFile(sound, path)
-      {
-        await using file = await open(path, 'r+')
-        await damage(file)
-      }
+      const file = await open(path, 'r+')
+      await damage(file)
+      await file.close()
       await expectRefused('corrupt', /damaged/)
     }
   })

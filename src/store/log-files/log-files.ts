@@ -7,7 +7,7 @@ import { toLogFolder, toRunFolder } from './log-path.ts'
 import { EMPTY_STATE, toPosition } from './log-state.ts'
 import { openLogWriter } from './log-writer.ts'
 import { readLog } from './read-log.ts'
-import { findEnd, openIfPresent, RECORDS_FILE, scanRecords } from './scan-log.ts'
+import { findEnd, RECORDS_FILE, scanRecords, withFile } from './scan-log.ts'
 
 /** Longest log of one attempt, bytes */
 const BYTE_COUNT_MAX = 64 * 1024 * 1024
@@ -85,16 +85,15 @@ async function listFolders(folder: string): Promise<readonly string[]> {
 
 /** Whose log it is stands in its first record; names of folders are only for finding it. */
 async function readRef(folder: string, runId: RunId): Promise<AttemptRef | undefined> {
-  const file = await openIfPresent(join(folder, RECORDS_FILE))
-  if (file === undefined) return undefined
-  await using _closed = file
-  for await (const { record } of scanRecords(file, EMPTY_STATE)) {
-    if (record.kind !== 'begin') return undefined
-    // Written by `openLogWriter` and guarded by the record's checksum.
-    const { stepKey, attempt } = JSON.parse(record.data.toString()) as AttemptRef
-    return { runId, stepKey, attempt }
-  }
-  return undefined
+  return await withFile(join(folder, RECORDS_FILE), async (file) => {
+    for await (const { record } of scanRecords(file, EMPTY_STATE)) {
+      if (record.kind !== 'begin') return undefined
+      // Written by `openLogWriter` and guarded by the record's checksum.
+      const { stepKey, attempt } = JSON.parse(record.data.toString()) as AttemptRef
+      return { runId, stepKey, attempt }
+    }
+    return undefined
+  })
 }
 
 function compareText(a: string, b: string): number {

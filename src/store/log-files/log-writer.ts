@@ -1,4 +1,4 @@
-import { type FileHandle, mkdir, open, truncate } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AttemptLogWriter, AttemptRef, LogStream } from '../attempt-log.ts'
 import { StoreError } from '../errors.ts'
@@ -11,7 +11,7 @@ import {
   type RecordKind,
 } from './log-record.ts'
 import { addRecord, EMPTY_STATE, type LogState, toPosition } from './log-state.ts'
-import { INDEX_FILE, openIfPresent, RECORDS_FILE, scanRecords } from './scan-log.ts'
+import { INDEX_FILE, RECORDS_FILE, scanRecords, withFile } from './scan-log.ts'
 
 export type LogWriterOptions = {
   readonly folder: string
@@ -47,22 +47,20 @@ export async function openLogWriter(options: LogWriterOptions): Promise<AttemptL
  */
 async function recover(folder: string): Promise<LogState> {
   const path = join(folder, RECORDS_FILE)
-  const file = await openIfPresent(path)
-  if (file === undefined) return EMPTY_STATE
-  await using _closed = file
   let state = EMPTY_STATE
-  let indexedAt = 0
   const entries: Buffer[] = []
-  for await (const { after } of scanRecords(file, state)) {
-    state = after
-    if (state.fileByteCount - indexedAt < INDEX_STEP_BYTES) continue
-    indexedAt = state.fileByteCount
-    entries.push(encodeEntry(state))
-  }
-  const { size } = await file.stat()
-  if (size > state.fileByteCount) await truncate(path, state.fileByteCount)
-  await using index = await open(join(folder, INDEX_FILE), 'w', 0o600)
-  await index.writeFile(Buffer.concat(entries))
+  await withFile(path, async (file) => {
+    let indexedAt = 0
+    for await (const { after } of scanRecords(file, state)) {
+      state = after
+      if (state.fileByteCount - indexedAt < INDEX_STEP_BYTES) continue
+      indexedAt = state.fileByteCount
+      entries.push(encodeEntry(state))
+    }
+    const { size } = await file.stat()
+    if (size > state.fileByteCount) await truncate(path, state.fileByteCount)
+  })
+  await writeFile(join(folder, INDEX_FILE), Buffer.concat(entries), { mode: 0o600 })
   return state
 }
 

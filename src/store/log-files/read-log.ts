@@ -62,8 +62,11 @@ async function findStart(folder: string, offset: number): Promise<LogState> {
 async function* scanFile(folder: string, from: LogState): AsyncGenerator<Scanned> {
   const file = await openIfPresent(join(folder, RECORDS_FILE))
   if (file === undefined) return
-  await using _closed = file
-  yield* scanRecords(file, from)
+  try {
+    yield* scanRecords(file, from)
+  } finally {
+    await file.close()
+  }
 }
 
 /** The part of the record that was asked for. */

@@ -52,11 +52,8 @@ async function readAt(file: FileHandle, position: number): Promise<Buffer> {
 
 /** The last indexed state that is not beyond that offset of the output. */
 export async function findIndexed(folder: string, offset: number): Promise<LogState> {
-  const file = await openIfPresent(join(folder, INDEX_FILE))
-  if (file === undefined) return EMPTY_STATE
-  await using _closed = file
-  const entries = await readIndex(file)
-  return entries.findLast((entry) => entry.endOffset <= offset) ?? EMPTY_STATE
+  const entries = await withFile(join(folder, INDEX_FILE), readIndex)
+  return entries?.findLast((entry) => entry.endOffset <= offset) ?? EMPTY_STATE
 }
 
 export async function openIfPresent(path: string): Promise<FileHandle | undefined> {
@@ -70,13 +67,26 @@ export async function openIfPresent(path: string): Promise<FileHandle | undefine
 
 /** Where the log ends, or `undefined` when there is none. */
 export async function findEnd(folder: string): Promise<LogState | undefined> {
-  const file = await openIfPresent(join(folder, RECORDS_FILE))
+  return await withFile(join(folder, RECORDS_FILE), async (file) => {
+    const { size } = await file.stat()
+    const indexed = await findIndexed(folder, Number.MAX_SAFE_INTEGER)
+    // An index beyond the file is of a tail that was cut.
+    let state = indexed.fileByteCount <= size ? indexed : EMPTY_STATE
+    for await (const { after } of scanRecords(file, state)) state = after
+    return state
+  })
+}
+
+/** Opens for reading, and closes afterwards; `undefined` when there is no such file. */
+export async function withFile<T>(
+  path: string,
+  work: (file: FileHandle) => Promise<T>,
+): Promise<T | undefined> {
+  const file = await openIfPresent(path)
   if (file === undefined) return undefined
-  await using _closed = file
-  const { size } = await file.stat()
-  const indexed = await findIndexed(folder, Number.MAX_SAFE_INTEGER)
-  // An index beyond the file is of a tail that was cut.
-  let state = indexed.fileByteCount <= size ? indexed : EMPTY_STATE
-  for await (const { after } of scanRecords(file, state)) state = after
-  return state
+  try {
+    return await work(file)
+  } finally {
+    await file.close()
+  }
 }

@@ -75,9 +75,7 @@ async function readHeader(path: string): Promise<{ bytes: Buffer; byteCount: num
     const found = await stat(path)
     if (!found.isFile()) throw new StoreError('unavailable', `cannot open ${path}: it is not a file`)
     await access(path, constants.W_OK)
-    await using file = await open(path, 'r')
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(HEADER_BYTE_COUNT), 0, HEADER_BYTE_COUNT, 0)
-    return { bytes: buffer.subarray(0, bytesRead), byteCount: found.size }
+    return { bytes: await readStart(path), byteCount: found.size }
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined
     if (error instanceof StoreError) throw error
@@ -87,6 +85,16 @@ async function readHeader(path: string): Promise<{ bytes: Buffer; byteCount: num
       })
     }
     throw new StoreError('unavailable', `cannot read ${path}: ${String(error)}`, { cause: error })
+  }
+}
+
+async function readStart(path: string): Promise<Buffer> {
+  const file = await open(path, 'r')
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(HEADER_BYTE_COUNT), 0, HEADER_BYTE_COUNT, 0)
+    return buffer.subarray(0, bytesRead)
+  } finally {
+    await file.close()
   }
 }
 
