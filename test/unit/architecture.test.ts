@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { expect, test } from 'vitest'
 
@@ -57,3 +57,19 @@ test.each(rows)('the linter allows $folder what the page says and nothing else',
   expect([...(rule?.to.pathNot ?? [])].sort()).toEqual([`^src/${folder}/`, ...expected].sort())
   expect(rule?.severity).toBe('error')
 })
+
+test('the composition root is imported by the life cycle and by test support only', () => {
+  const importers = ['src', 'test', 'bench', 'scripts'].flatMap(listSources).filter((path) => {
+    const text = readFileSync(new URL(path, root), 'utf8')
+    return /from '[^']*\/context\.ts'/.test(text) && /createContext|type Context\b/.test(text)
+  })
+  expect(
+    importers.filter((path) => !path.startsWith('src/cli/') && !path.startsWith('test/support/')),
+  ).toEqual(['src/main.ts'])
+})
+
+function listSources(folder: string): string[] {
+  return readdirSync(new URL(folder, root), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => `${folder}/${name}`)
+}
