@@ -2,6 +2,8 @@
 // A family is a folder with a contract; each folder inside it is one implementation.
 const FAMILIES = ['store', 'sandbox', 'agent', 'forge', 'tracker']
 const IMPLEMENTATION = `^src/(${FAMILIES.join('|')})/([^/]+)/`
+/** Queries that every store shares, beside its contract. */
+const SHARED_QUERIES = '^src/store/(writes|reads|migrations)/'
 const contractOf = (family) => `^src/${family}/[^/]+\\.ts$`
 const familyContracts = FAMILIES.map(contractOf)
 
@@ -58,13 +60,20 @@ module.exports = {
       to: { path: '^src/', pathNot: ['^src/domain/', '^src/$1/[^/]+\\.ts$'] },
     },
     {
+      name: 'shared-query-imports',
+      comment: 'the queries that every store shares import domain and their own family only',
+      severity: 'error',
+      from: { path: SHARED_QUERIES },
+      to: { path: '^src/', pathNot: ['^src/domain/', '^src/store/[^/]+\\.ts$', SHARED_QUERIES] },
+    },
+    {
       name: 'implementation-imports',
       comment: 'an implementation imports its own folder, its contract and shared files, domain and platform',
       severity: 'error',
-      from: { path: IMPLEMENTATION },
+      from: { path: IMPLEMENTATION, pathNot: SHARED_QUERIES },
       to: {
         path: '^src/',
-        pathNot: ['^src/domain/', '^src/platform/', '^src/$1/[^/]+\\.ts$', '^src/$1/$2/'],
+        pathNot: ['^src/domain/', '^src/platform/', '^src/$1/[^/]+\\.ts$', '^src/$1/$2/', SHARED_QUERIES],
       },
     },
     {

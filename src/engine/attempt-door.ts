@@ -1,7 +1,8 @@
 import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { SandboxId } from '../domain/id.ts'
 import type { Door, GatewayEvent } from '../gateway/contract.ts'
 import type { AttemptContext, AttemptHandle } from './attempt-context.ts'
-import { doorDirectory } from './launch-attempt.ts'
 import type { SandboxJob } from './sandbox-job.ts'
 
 /** The attempt's way out; opened again, on the same folder, by the process that takes over. */
@@ -23,6 +24,11 @@ export async function openAttemptDoor(
     policy: job.policy,
     onEvent: (event) => record(context, event),
   })
+}
+
+/** Folder of the host that holds one sandbox's `gateway.sock`. */
+export function doorDirectory(stateDir: string, sandboxId: SandboxId): string {
+  return join(stateDir, 'doors', sandboxId)
 }
 
 const EXPIRY_MARGIN_MS = 60_000

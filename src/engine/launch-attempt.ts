@@ -7,7 +7,7 @@ import { type SandboxId, toId } from '../domain/id.ts'
 import type { Door } from '../gateway/contract.ts'
 import type { Sandbox } from '../sandbox/contract.ts'
 import { type AttemptContext, type AttemptHandle, parseHandle, toHandleJson } from './attempt-context.ts'
-import { openAttemptDoor } from './attempt-door.ts'
+import { doorDirectory, openAttemptDoor } from './attempt-door.ts'
 import { AttemptFailure } from './attempt-failure.ts'
 import { packFile } from './pack-file.ts'
 import { findStopMode } from './run-stop.ts'
@@ -164,11 +164,6 @@ async function spawnSandbox(
     await deps.store.write.markSandbox({ sandboxId, status: 'gone', reason: 'sandbox_failed' })
     throw error
   }
-}
-
-/** Folder of the host that holds one sandbox's `gateway.sock`. */
-export function doorDirectory(stateDir: string, sandboxId: SandboxId): string {
-  return join(stateDir, 'doors', sandboxId)
 }
 
 const GATEWAY_URL = 'http://127.0.0.1:3128'
