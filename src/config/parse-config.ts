@@ -1,11 +1,11 @@
 import { dirname } from 'node:path'
+import { findNearest } from '../domain/nearest-word.ts'
 import type { Environment } from '../platform/environment.ts'
 import type { Places } from '../platform/paths.ts'
 import { checkSettings } from './check-settings.ts'
 import type { Config } from './config.ts'
 import { ConfigError } from './config-error.ts'
 import { findUnknownVariables, SETTING_VARIABLES } from './environment.ts'
-import { findNearestWord } from './nearest-word.ts'
 import { describeIssue } from './setting-problems.ts'
 import { SETTINGS_SCHEMA, type Settings } from './settings-schema.ts'
 import { toConfig } from './to-config.ts'
@@ -148,7 +148,7 @@ function warnAboutVariables(environment: Environment, config: Config): string[] 
   const referenced = new Set(references.flatMap((each) => (each?.kind === 'env' ? [each.variable] : [])))
   const known = SETTING_VARIABLES.map(({ variable }) => variable)
   return findUnknownVariables(environment, referenced).map((name) => {
-    const nearest = findNearestWord(name, known)
+    const nearest = findNearest(name, known)
     return `the environment variable ${name} means nothing here${nearest ? `: did you mean ${nearest}?` : ''}`
   })
 }

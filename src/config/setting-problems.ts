@@ -1,6 +1,6 @@
 import type { z } from 'zod'
+import { findNearest } from '../domain/nearest-word.ts'
 import type { ConfigProblem } from './config-error.ts'
-import { findNearestWord } from './nearest-word.ts'
 import { listKnownKeys } from './settings-schema.ts'
 import type { SettingPath } from './yaml-tree.ts'
 
@@ -66,14 +66,14 @@ function nameType(expected: string): string {
 }
 
 function hintKey(key: string, known: readonly string[]): string | null {
-  const nearest = findNearestWord(key, known)
+  const nearest = findNearest(key, known)
   if (nearest !== undefined) return `did you mean "${nearest}"?`
   return known.length === 0 ? null : `known: ${known.join(', ')}`
 }
 
 function hintValue(issue: Issue, value: unknown): string | null {
   if (issue.code !== 'invalid_value' || typeof value !== 'string') return null
-  const nearest = findNearestWord(value, issue.values.map(String))
+  const nearest = findNearest(value, issue.values.map(String))
   return nearest === undefined ? null : `did you mean "${nearest}"?`
 }
 

@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import { suggest } from '../workflow/did-you-mean.ts'
+import { suggest } from '../domain/nearest-word.ts'
 import { parsePositionedYaml, toPlace, type YamlNode } from '../workflow/positioned-yaml.ts'
 import { formatWorkflowError } from '../workflow/workflow-error.ts'
 import { type AgentManifest, manifestShape, toManifest } from './agent-manifest.ts'

@@ -1,7 +1,7 @@
+import { suggest } from '../domain/nearest-word.ts'
 import { listStatuses, type StepStatus } from '../domain/status.ts'
 import { type CheckContext, toShapeOfReference, type ValuePath } from './check-context.ts'
 import { type Condition, parseCondition } from './condition.ts'
-import { suggest } from './did-you-mean.ts'
 import { evaluateCondition } from './evaluate-condition.ts'
 import { type Shape, toShapeOfValue } from './value-type.ts'
 import type { Step, Workflow } from './workflow.ts'

@@ -1,7 +1,7 @@
 import type { Json } from '../domain/json.ts'
+import { suggest } from '../domain/nearest-word.ts'
 import type { Catalogue } from './catalogue.ts'
 import { listAncestors } from './check-graph.ts'
-import { suggest } from './did-you-mean.ts'
 import { isList } from './expression.ts'
 import { mayHoldReference, parseTextTemplate, type Reference, toWholeReference } from './reference.ts'
 import { toStepOutputs } from './step-outputs.ts'

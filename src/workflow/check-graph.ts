@@ -1,4 +1,4 @@
-import { suggest } from './did-you-mean.ts'
+import { suggest } from '../domain/nearest-word.ts'
 import type { Step } from './workflow.ts'
 
 export type GraphProblem = {

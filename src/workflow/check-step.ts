@@ -1,7 +1,7 @@
 import type { Json } from '../domain/json.ts'
+import { suggest } from '../domain/nearest-word.ts'
 import { toPlainName } from './catalogue.ts'
 import { type CheckContext, toShapeOf, type ValuePath } from './check-context.ts'
-import { suggest } from './did-you-mean.ts'
 import { dropAbsent } from './drop-absent.ts'
 import { isList } from './expression.ts'
 import { mayHoldReference, parseTextTemplate, toWholeReference } from './reference.ts'

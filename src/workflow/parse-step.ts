@@ -1,7 +1,7 @@
+import { findNearest } from '../domain/nearest-word.ts'
 import { REASON_CLASSES, type ReasonClass, retryRuleOf } from '../domain/reason.ts'
 import { DEFAULT_RETRY, type RetryPolicy } from '../domain/retry.ts'
 import { CONDITION_CHARS_MAX } from './condition.ts'
-import { findNearest } from './did-you-mean.ts'
 import { dropAbsent } from './drop-absent.ts'
 import { NAME, STEP_ID } from './name-rule.ts'
 import { parseStepBody, STEP_BODY_KEYS } from './parse-step-body.ts'

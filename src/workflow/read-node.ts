@@ -1,5 +1,5 @@
 import type { Json } from '../domain/json.ts'
-import { suggest } from './did-you-mean.ts'
+import { suggest } from '../domain/nearest-word.ts'
 import { DURATION_HINT, parseDuration } from './duration.ts'
 import type { YamlList, YamlMap, YamlNode } from './positioned-yaml.ts'
 import type { Problem } from './workflow-error.ts'

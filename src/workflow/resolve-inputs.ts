@@ -1,5 +1,5 @@
 import type { Json, JsonObject } from '../domain/json.ts'
-import { suggest } from './did-you-mean.ts'
+import { suggest } from '../domain/nearest-word.ts'
 import { nameType } from './evaluate-condition.ts'
 import { hasType } from './value-type.ts'
 import type { Workflow } from './workflow.ts'

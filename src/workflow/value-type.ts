@@ -1,5 +1,5 @@
 import type { Json, JsonObject } from '../domain/json.ts'
-import { suggest } from './did-you-mean.ts'
+import { suggest } from '../domain/nearest-word.ts'
 import { isList, isRefusedName } from './expression.ts'
 import type { ValueType } from './workflow.ts'
 

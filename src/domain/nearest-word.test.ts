@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { findNearest, suggest } from './did-you-mean.ts'
+import { findNearest, suggest } from './nearest-word.ts'
 
 const KEYS = ['needs', 'retry', 'for-each', 'on-failure', 'kind']
 
