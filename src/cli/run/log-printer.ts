@@ -24,6 +24,8 @@ export type LogPrinter = {
 type StreamState = { readonly decoder: InstanceType<typeof TextDecoder>; rest: string; at: string }
 
 const HELD_LINE_COUNT_MAX = 1_000_000
+/** What an agent tells the coordinator, not people; see the guide about agent packages */
+const AGENT_EVENT_MARK = '::swarm::'
 
 /**
  * Prints the output of one attempt. To a file or a pipe it goes byte for byte unless something is to be added
@@ -56,7 +58,8 @@ export function createLogPrinter(
     const lines = (state.rest + state.decoder.decode(toLogBytes(piece), { stream: true })).split('\n')
     state.rest = lines.pop() ?? ''
     state.at = piece.at
-    return lines.map((line) => toLine(line.replace(/\r$/, ''), piece.at))
+    const told = format.isRaw ? lines : lines.filter((line) => !line.startsWith(AGENT_EVENT_MARK))
+    return told.map((line) => toLine(line.replace(/\r$/, ''), piece.at))
   }
   const print = async (lines: readonly (string | Uint8Array)[]) => {
     for (const line of lines) await output.bytes(line)
