@@ -84,6 +84,7 @@ export class Coordinator implements CoordinatorControl {
       settings: {
         hostId,
         holder,
+        stateDir: deps.settings.stateDir,
         runCountMax: runRetry.runCountMax,
         retryDelayMs: runRetry.backoffMs,
         intervalMs: RECONCILE_INTERVAL_MS,
@@ -145,14 +146,12 @@ export class Coordinator implements CoordinatorControl {
       probe: this.#probe,
       isDraining: this.#isDraining,
       slotCount: slots.total,
-      freeSlotCount: slots.freeCount,
       heldRunCount: this.#leases.heldRunCount,
       lastClaimAt: this.#poller.lastClaimAt,
       lastRenewalAt: this.#leases.lastRenewalAt,
       lastCompletionAt: this.#executor.lastCompletionAt,
       lastPollAt: this.#poller.lastPollAt,
       lastTickAt: this.#reconciler.lastTickAt,
-      leaseTtlMs: this.#settings.leaseTtlMs,
       pollIntervalMs: this.#settings.pollIntervalMs,
       eventLoop: this.#eventLoop,
     })
