@@ -6,6 +6,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { type GuestConfig, parseGuestConfig } from '../src/sandbox/guest-protocol-messages.ts'
+import { closeInheritedDescriptors } from './close-descriptors.ts'
 import { serveControl } from './control-server.ts'
 import { Deadman } from './deadman.ts'
 import { ExecTable } from './exec-table.ts'
@@ -17,6 +18,7 @@ const EXIT_AFTER_DEADMAN = 75
 const FLUSH_MS = 100
 
 const config: GuestConfig = parseGuestConfig(JSON.parse(readFileSync(0, 'utf8')), 'config')
+closeInheritedDescriptors([0, 1, 2, config.controlFd])
 refuseHostNamespace(config)
 becomeWorkloadUser(config)
 

@@ -78,8 +78,8 @@ export type ProcessDriverOptions = {
 export type Preparation = {
   readonly argv: readonly string[]
   readonly env: Readonly<Record<string, string>>
-  /** File it finds open on the descriptor after the control socket's */
-  readonly inheritedFile?: string
+  /** Files it finds open, in order, on the descriptors after the control socket's */
+  readonly inheritedFiles?: readonly string[]
   readonly config: Omit<
     GuestConfig,
     'sandboxId' | 'secret' | 'controlFd' | 'deadmanMs' | 'env' | 'hostPidNamespace'
@@ -180,15 +180,18 @@ export function createProcessDriver(
       inherited.push(() => listener.release())
       const log = await open(join(directory, 'guest.log'), 'a', 0o600)
       inherited.push(() => log.close())
-      const { inheritedFile } = preparation
-      const file = inheritedFile === undefined ? undefined : await open(inheritedFile, 'r')
-      inherited.push(() => file?.close())
+      const files: number[] = []
+      for (const path of preparation.inheritedFiles ?? []) {
+        const file = await open(path, 'r')
+        inherited.push(() => file.close())
+        files.push(file.fd)
+      }
       await reach('process', id)
       signal.throwIfAborted()
       const child = processes.spawnProcess({
         argv: preparation.argv,
         env: preparation.env,
-        stdio: ['pipe', log.fd, log.fd, listener.fd, ...(file === undefined ? [] : [file.fd])],
+        stdio: ['pipe', log.fd, log.fd, listener.fd, ...files],
       })
       child.exited.finally(() => ended.abort(new Error('it ended before it was ready'))).catch(() => {})
       child.unref()

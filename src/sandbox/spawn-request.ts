@@ -31,7 +31,12 @@ export function checkSpawnRequest({
     const isPlain =
       /^\/(swarm|opt|mnt|srv)(\/[^/]+)+$/.test(guest) &&
       !guest.split('/').some((s) => s === '..' || s === '.')
-    if (!host.startsWith('/') || !isPlain || /^\/swarm\/(guest|bin|gateway)(\/|$)/.test(guest)) {
+    if (
+      !host.startsWith('/') ||
+      `${host}${guest}`.includes('\0') ||
+      !isPlain ||
+      /^\/swarm\/(guest|bin|gateway)(\/|$)/.test(guest)
+    ) {
       refuse(`cannot mount ${host} at ${guest}`)
     }
   }

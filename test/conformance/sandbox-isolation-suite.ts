@@ -94,7 +94,7 @@ export function describeBubblewrap(subject: SuiteSubject): void {
         sandbox,
         {
           execId: 'attack',
-          argv: ['sh', '-c', 'kill -9 2; sleep 0.2; echo alive'],
+          argv: ['sh', '-c', 'sleep 0.2; kill -9 2; sleep 0.2; echo alive'],
           timeoutMs: 5000,
         },
         { outputBytesMax: 1000 },

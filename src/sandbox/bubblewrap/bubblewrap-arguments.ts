@@ -18,6 +18,8 @@ export type BubblewrapPlan = {
   readonly readOnlyMounts: Readonly<Record<string, string>>
   /** `root`: real root, no user namespace, workloads become another user; `user`: a user namespace */
   readonly mode: 'root' | 'user'
+  /** Whether a filter of system calls waits on the descriptor `FILTER_FD` */
+  readonly hasFilter: boolean
 }
 
 export type SystemPath =
@@ -56,6 +58,8 @@ export type BubblewrapCommand = {
 
 /** Descriptor on which `bwrap` finds its options */
 export const OPTIONS_FD = 4
+/** Descriptor on which `bwrap` finds the filter of system calls */
+export const FILTER_FD = 5
 
 export function toBubblewrapCommand(plan: BubblewrapPlan): BubblewrapCommand {
   const marker = ['--setenv', SANDBOX_ID_VARIABLE, plan.sandboxId]
@@ -78,6 +82,7 @@ function toOptions(plan: BubblewrapPlan): readonly string[] {
   return [
     ...namespaces(plan),
     ...capabilities(plan),
+    ...(plan.hasFilter ? ['--seccomp', String(FILTER_FD)] : []),
     ...parentsOf(plan.system.map(({ guest }) => guest)),
     ...plan.system.flatMap(toSystemArguments),
     ...readOnlyFiles(plan.generatedFiles),

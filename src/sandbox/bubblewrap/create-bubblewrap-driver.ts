@@ -29,6 +29,7 @@ import {
 } from '../process-driver.ts'
 import { INNER_USER_ID, toBubblewrapCommand, writableMib } from './bubblewrap-arguments.ts'
 import { probeBubblewrap } from './probe-bubblewrap.ts'
+import { buildSeccompFilter } from './seccomp-filter.ts'
 import { findSystemPaths } from './system-paths.ts'
 
 export type BubblewrapDriverOptions = ProcessDriverOptions & {
@@ -49,6 +50,7 @@ const REMOVE_LIMITS_TIMEOUT_MS = 3_000
 /** Users above any that a system gives out; each sandbox draws its own */
 const WORKLOAD_USER_BASE = 0x7000_0000
 const GUEST_CHECK_MS = 2
+const FILTER = buildSeccompFilter(process.arch)
 const DEFAULT_PATH = '/swarm/bin:/usr/local/bin:/usr/bin:/bin'
 
 /**
@@ -122,12 +124,16 @@ async function prepare(input: {
     guestFile: basename(options.guestProgramPath),
     gatewayDirectory: request.gatewayDirectory,
     readOnlyMounts: request.readOnlyMounts ?? {},
+    hasFilter: FILTER !== undefined,
   })
-  const inheritedFile = join(directory, 'bwrap.options')
-  await writeFile(inheritedFile, bwrapOptions.map((option) => `${option}\0`).join(''), { mode: 0o600 })
+  const inherited = [Buffer.from(bwrapOptions.map((option) => `${option}\0`).join('')), FILTER]
+  const inheritedFiles = inherited.flatMap((content, index) =>
+    content === undefined ? [] : [{ content, path: join(directory, `bwrap.${index}`) }],
+  )
+  await Promise.all(inheritedFiles.map(({ path, content }) => writeFile(path, content, { mode: 0o600 })))
   return {
     argv,
-    inheritedFile,
+    inheritedFiles: inheritedFiles.map(({ path }) => path),
     env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
     baseEnv: { HOME: '/home/agent', PATH: DEFAULT_PATH, LANG: 'C.UTF-8', TMPDIR: '/tmp', USER: 'agent' },
     config: {

@@ -5,6 +5,7 @@ import { ProcessStartError, runProcess } from '../../platform/process.ts'
 import type { ProbeResult } from '../contract.ts'
 import type { ProcessDriverOptions } from '../process-driver.ts'
 import { toBubblewrapCommand } from './bubblewrap-arguments.ts'
+import { buildSeccompFilter } from './seccomp-filter.ts'
 import { findSystemPaths } from './system-paths.ts'
 
 const PROBE_TIMEOUT_MS = 5_000
@@ -34,6 +35,9 @@ export async function probeBubblewrap(input: ProbeInput, signal: AbortSignal): P
   }
   for (const tool of mode === 'user' ? ['/usr/bin/prlimit', '/usr/bin/setpriv'] : ['/bin/sh']) {
     if (!(await isReadable(tool))) return refuse(`${tool} is missing`, 'apt-get install util-linux')
+  }
+  if (!(await isReadable('/proc/sys/kernel/seccomp/actions_avail'))) {
+    return refuse('this kernel has no filters of system calls', 'use a kernel with CONFIG_SECCOMP_FILTER')
   }
   const version = await run([bwrapPath, '--version'], signal)
   if (version === 'absent') return refuse('bubblewrap is not installed', 'apt-get install bubblewrap')
@@ -66,16 +70,24 @@ async function toProbeArguments({
     gatewayDirectory: undefined,
     readOnlyMounts: {},
     mode,
+    // Read from a descriptor, which a plain run does not have; that the kernel takes one is looked up instead.
+    hasFilter: false,
   }
   const command = toBubblewrapCommand(plan)
   return [bwrapPath, ...command.options, '--', '/swarm/bin/node', '--version']
 }
 
 function toWarnings({ mode, support }: ProbeInput): readonly string[] {
-  if (support !== undefined) return []
   const how =
     mode === 'root' ? 'mount the memory, pids and cpu controllers' : 'run as root, or delegate control groups'
-  return [`limits are soft (rlimits and a watchdog): ${how} to have the kernel enforce them`]
+  return [
+    ...(support === undefined
+      ? [`limits are soft (rlimits and a watchdog): ${how} to have the kernel enforce them`]
+      : []),
+    ...(buildSeccompFilter(process.arch) === undefined
+      ? [`system calls are not filtered: the numbers of ${process.arch} are not known`]
+      : []),
+  ]
 }
 
 async function run(argv: readonly string[], signal: AbortSignal) {
