@@ -100,7 +100,7 @@ for (const { name, open } of STORES) {
         expect(again).toEqual(run)
       })
 
-      test("translating names the ticket's branch", async () => {
+      test('translating names no branch on the ticket: nothing was pushed yet', async () => {
         const ticket = await createTestTicket(store, scene.project)
         const next = await claim(store)
         const workflow = await registerTestWorkflow(store, 'other')
@@ -111,7 +111,8 @@ for (const { name, open } of STORES) {
           inputs: { a: 1 },
           pins: { ...PINS, branch: 'swarm/x' },
         })
-        expect((await getTicket(ticket.id)).branch).toBe('swarm/x')
+        expect((await getTicket(ticket.id)).branch).toBeNull()
+        expect((await getRun(next.run.id)).pins?.branch).toBe('swarm/x')
         expect((await getRun(next.run.id)).inputs).toEqual({ a: 1 })
       })
 

@@ -4,7 +4,6 @@ import { ConflictError } from '../errors.ts'
 import { toJson, toRun } from '../rows.ts'
 import type { Tx } from '../transaction.ts'
 import { aboutRun, actorOf, requireLease } from './move-run.ts'
-import { changeTicket, getTicketRow } from './move-ticket.ts'
 
 /** Gives the run its workflow, once: a run finishes on the version it began with. */
 export async function translateRun(tx: Tx, input: TranslateRunInput): Promise<Run> {
@@ -24,9 +23,6 @@ export async function translateRun(tx: Tx, input: TranslateRunInput): Promise<Ru
     .where('id', '=', run.id)
     .returningAll()
     .executeTakeFirstOrThrow()
-  if (input.pins.branch !== null) {
-    await changeTicket(tx, await getTicketRow(tx, run.ticket_id), { branch: input.pins.branch })
-  }
   tx.emit({
     ...aboutRun(run),
     type: 'run.translated',
