@@ -124,6 +124,7 @@ export class WorkflowDispatcher {
       await this.#bell.wait({ timeoutMs: Math.min(inMs, LOOK_AGAIN_MS) })
       return undefined
     }
+    const { write } = this.#deps.store
     const waits = state.openWaits
     if (dueAt !== undefined && inMs <= SHORT_WAIT_MS) {
       await this.#bell.wait({ timeoutMs: inMs })
@@ -136,10 +137,12 @@ export class WorkflowDispatcher {
       return undefined
     }
     if (dueAt !== undefined) {
-      await this.#deps.store.write.releaseRun({ ...this.#proof, notBefore: dueAt })
+      await write.releaseRun({ ...this.#proof, notBefore: dueAt, openWaitCount: waits.length })
       return 'released'
     }
-    if (waits.length > 0) return (await this.#deps.store.write.parkRun(this.#proof)) ? 'parked' : undefined
+    if (waits.length > 0) {
+      return (await write.parkRun({ ...this.#proof, openWaitCount: waits.length })) ? 'parked' : undefined
+    }
     // A slot of this host is all that is missing.
     await this.#bell.wait({ timeoutMs: SHORT_WAIT_MS })
     return undefined

@@ -336,9 +336,12 @@ export type StoreWriter = {
   }): Promise<LeaseRenewal>
   /**
    * Gives a run back to the queue: `running` → `queued`, not before `notBefore`. A run of an outside agent ends
-   * as `canceled` instead and its ticket is `pending` again.
+   * as `canceled` instead and its ticket is `pending` again. When fewer than `openWaitCount` waits are open by now,
+   * `notBefore` is out of date and the run may be claimed at once.
    */
-  releaseRun(input: LeaseProof & { notBefore?: number; detail?: string }): Promise<void>
+  releaseRun(
+    input: LeaseProof & { notBefore?: number; detail?: string; openWaitCount?: number },
+  ): Promise<void>
   /**
    * Returns runs whose lease has passed: a coordinator's run is `queued` again, an outside agent's run is
    * `failed` with `lease_expired` and its ticket requeued at `retryAt` or, when `runCountMax` is reached, dead.
@@ -352,9 +355,10 @@ export type StoreWriter = {
   recordProgress(input: LeaseProof & { data: JsonObject; type?: EventType }): Promise<void>
   /**
    * `running` → `waiting`, the lease is given up, the ticket is `waiting` with the waits' reason. Only while an
-   * open wait exists; otherwise nothing changes and the answer is `false` (something resolved meanwhile: plan again).
+   * open wait exists, and as many as the holder saw (`openWaitCount`): only holders open them, so fewer means that
+   * something resolved meanwhile. Then nothing changes and the answer is `false`: plan again.
    */
-  parkRun(input: LeaseProof): Promise<boolean>
+  parkRun(input: LeaseProof & { openWaitCount?: number }): Promise<boolean>
   /** Ends the run and moves its ticket, unblocks or flags dependents, revokes the run's tokens, resolves a waiting parent. */
   finishRun(input: LeaseProof & { outcome: RunOutcome }): Promise<{ run: Run; ticket: Ticket }>
   requestRunCancel(input: { runId: RunId; actor: string }): Promise<Run>

@@ -11,6 +11,8 @@ export type RunEnd = {
   readonly actor: string
   readonly detail?: string | null
   readonly outputs?: JsonObject | undefined
+  /** Holder whose own report this is; a repetition of it is answered with what was recorded */
+  readonly reportedBy?: string
 } & ({ readonly status: 'succeeded' } | { readonly status: 'failed' | 'canceled'; readonly reason: Reason })
 
 /**
@@ -27,6 +29,7 @@ export async function endRun(tx: Tx, run: Row<'runs'>, end: RunEnd): Promise<Row
     reason,
     detail: end.detail ?? null,
     outputs: toJsonOrNull(end.outputs),
+    finished_by: end.reportedBy ?? null,
   })
   const data = reason === null ? {} : { reason, detail: end.detail ?? null }
   tx.emit({ ...aboutRun(run), type: `run.${end.status}`, actor: end.actor, data })
@@ -141,7 +144,7 @@ async function cancelInstances(tx: Tx, run: Row<'runs'>): Promise<void> {
       type: 'step.canceled',
       actor: 'coordinator',
       stepInstanceId: instance.id,
-      data: { reason: 'parent_ended' },
+      data: { key: instance.key, reason: 'parent_ended' },
     })
   }
 }

@@ -8,7 +8,7 @@ import { settleTicket } from './settle-ticket.ts'
 
 /**
  * Ends an open wait and, with the same result, its instance (and an attempt of it that still ran). A parked run
- * goes back into the queue.
+ * goes back into the queue; one that stands in it for a later instant may be claimed at once.
  */
 export async function endWait(
   tx: Tx,
@@ -23,21 +23,31 @@ export async function endWait(
     type: end.eventType ?? 'wait.resolved',
     data: { waitId: wait.id, kind: wait.kind, subject: wait.subject, result: end.resolution.kind },
   })
-  await endInstance(tx, wait, end.resolution)
+  const { key } = await endInstance(tx, wait, end.resolution)
   tx.emit({
     ...about,
     type: end.resolution.kind === 'succeeded' ? 'step.succeeded' : 'step.failed',
     data:
       end.resolution.kind === 'succeeded'
-        ? {}
-        : { reason: end.resolution.reason, detail: end.resolution.detail },
+        ? { key }
+        : { key, reason: end.resolution.reason, detail: end.resolution.detail },
   })
-  if (run.status === 'waiting') {
-    await moveRun(tx, run, 'queued', { not_before: tx.now })
+  if (await becomesClaimable(tx, run)) {
     tx.emit({ ...aboutRun(run), actor: end.actor, type: 'run.resumed', data: { waitId: wait.id } })
     await settleTicket(tx, run.ticket_id)
   }
   return resolved
+}
+
+/** A held run is not touched: its holder hears of it. */
+async function becomesClaimable(tx: Tx, run: Row<'runs'>): Promise<boolean> {
+  if (run.status === 'waiting') {
+    await moveRun(tx, run, 'queued', { not_before: tx.now })
+    return true
+  }
+  if (run.status !== 'queued' || run.not_before <= tx.now) return false
+  await tx.db.updateTable('runs').set({ not_before: tx.now }).where('id', '=', run.id).execute()
+  return true
 }
 
 /** Marks the wait as resolved, nothing else: for a run that ends as a whole. */
@@ -58,11 +68,11 @@ export async function closeWait(
   return resolved
 }
 
-async function endInstance(tx: Tx, wait: Row<'waits'>, resolution: WaitResolution): Promise<void> {
+async function endInstance(tx: Tx, wait: Row<'waits'>, resolution: WaitResolution): Promise<Row<'steps'>> {
   const why = resolution.kind === 'failed' ? { reason: resolution.reason, detail: resolution.detail } : {}
   const outputs = toJsonOrNull(resolution.outputs)
   const attempt = await findLiveAttempt(tx, wait.step_instance_id)
   if (attempt !== undefined) await moveAttempt(tx, attempt, resolution.kind, { ...why, outputs })
   const instance = await getStepRow(tx, wait.run_id, wait.step_instance_id)
-  await moveStep(tx, instance, resolution.kind, { reason: null, detail: null, ...why, outputs })
+  return await moveStep(tx, instance, resolution.kind, { reason: null, detail: null, ...why, outputs })
 }

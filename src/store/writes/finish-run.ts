@@ -25,13 +25,14 @@ export async function finishRun(
     tx,
     run,
     outcome.status === 'succeeded'
-      ? { status: 'succeeded', outputs: outcome.outputs, actor }
+      ? { status: 'succeeded', outputs: outcome.outputs, actor, reportedBy: input.holder }
       : {
           status: outcome.status,
           reason: outcome.reason,
           detail: outcome.detail,
           outputs: outcome.status === 'failed' ? outcome.outputs : undefined,
           actor,
+          reportedBy: input.holder,
         },
   )
   const ticket = await getTicketRow(tx, run.ticket_id)

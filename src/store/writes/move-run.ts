@@ -20,7 +20,7 @@ export async function moveRun(
     .set({
       ...(to === 'running' ? {} : { lease_holder: null, lease_expires_at: null }),
       ...(to === 'queued' ? { queued_at: tx.now } : {}),
-      ...(isTerminal('run', to) ? { finished_at: tx.now, finished_by: run.lease_holder } : {}),
+      ...(isTerminal('run', to) ? { finished_at: tx.now } : {}),
       ...changes,
       status: to,
     })
