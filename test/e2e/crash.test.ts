@@ -5,7 +5,7 @@ import type { SwarmClient } from '../../src/client/client.ts'
 import { type DaemonProcess, runSwarm, startDaemonProcess } from '../support/daemon-process.ts'
 import { createTestRepository, type TestRepository } from '../support/test-repository.ts'
 import { makeTestDirectory, writeTestConfig } from '../support/test-swarm.ts'
-import { waitForEvent, waitForTicket } from '../support/wait-for.ts'
+import { waitFor, waitForEvent, waitForTicket } from '../support/wait-for.ts'
 
 const LINE_COUNT = 40
 /** Prints a line every 50 ms, changes the workspace, and says how often it ran. */
@@ -155,6 +155,37 @@ test('told to end politely, it leaves the sandbox to the next start, which adopt
     current.daemon.client,
     current.key,
     ({ type, data }) => type === 'attempt.phase_changed' && data.phase === 'awaiting',
+  )
+  expect(await current.daemon.signal('SIGTERM')).toBe(0)
+  current.daemon = await startDaemonProcess(current.directory)
+  const { workSandboxes } = await expectOneResult(current.daemon.client, current)
+  expect(workSandboxes).toHaveLength(1)
+})
+
+test('told to end and wait, it lets the held run end first', async () => {
+  const current = await begin()
+  await waitForEvent(
+    current.daemon.client,
+    current.key,
+    ({ type, data }) => type === 'attempt.phase_changed' && data.phase === 'awaiting',
+  )
+  expect(await current.daemon.signal('SIGUSR2')).toBe(0)
+  current.daemon = await startDaemonProcess(current.directory)
+  const ticket = await current.daemon.client.tickets.get(current.key)
+  expect(ticket.status).toBe('done')
+  await expectOneResult(current.daemon.client, current)
+})
+
+test('a second signal cuts the waiting short and still leaves the sandbox to be adopted', async () => {
+  const current = await begin()
+  await waitForEvent(
+    current.daemon.client,
+    current.key,
+    ({ type, data }) => type === 'attempt.phase_changed' && data.phase === 'awaiting',
+  )
+  process.kill(current.daemon.pid, 'SIGUSR2')
+  await waitFor('the first signal was heard', async () =>
+    current.daemon.log().includes('wait') ? true : undefined,
   )
   expect(await current.daemon.signal('SIGTERM')).toBe(0)
   current.daemon = await startDaemonProcess(current.directory)

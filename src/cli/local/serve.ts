@@ -50,14 +50,16 @@ async function start(context: CliContext, config: Config): Promise<Daemon> {
   } catch (error) {
     if (!(error instanceof Error) || error.name === 'AssertionError') throw error
     throw new CliError(EXIT.failed, `the daemon could not start: ${error.message}`, {
-      hint: hintFor(error as NodeJS.ErrnoException),
+      hint: hintFor(error),
       code: 'start_failed',
       cause: error,
     })
   }
 }
 
-function hintFor({ code }: NodeJS.ErrnoException): string {
+/** A sandbox that cannot be made says itself what to do. */
+function hintFor({ code, fix }: Error & { readonly code?: string; readonly fix?: string }): string {
+  if (fix !== undefined) return fix
   if (code === 'EADDRINUSE') return 'choose another port: --port 0, or listen.port in the configuration'
   if (code === 'EACCES' || code === 'EPERM') return 'check who owns the state directory: swarm doctor'
   return 'swarm doctor'
