@@ -1,6 +1,6 @@
 import type { RunId } from '../domain/id.ts'
 import type { LeaseProof } from '../domain/run.ts'
-import type { RunStopMode } from '../engine/run-stop.ts'
+import { findStopMode, RunStop, type RunStopMode } from '../engine/run-stop.ts'
 import type { SwarmEngine } from '../engine/swarm-engine.ts'
 import type { Logger } from '../platform/log.ts'
 import type { Claim } from '../store/contract.ts'
@@ -59,7 +59,7 @@ export class Executor {
 
   /** Stops the work on one run here. */
   stop(runId: RunId, mode: RunStopMode): void {
-    this.#held.get(runId)?.translating.abort()
+    this.#held.get(runId)?.translating.abort(new RunStop(mode))
     this.#deps.engine.stop(runId, mode)
   }
 
@@ -69,12 +69,12 @@ export class Executor {
   }
 
   async #run(claim: Claim, proof: LeaseProof, signal: AbortSignal): Promise<void> {
-    const { engine, translator } = this.#deps
+    const { engine } = this.#deps
     const logger = this.#deps.logger.child({ ticketId: claim.ticket.id, runId: claim.run.id })
     try {
       logger.info({ ticket: claim.ticket.key, epoch: proof.epoch, kind: claim.kind }, 'run claimed')
-      if (!(await translator.translate(claim, proof, signal))) {
-        logger.info({}, 'ticket could not be translated')
+      if (!(await this.#translate(claim, proof, signal))) {
+        logger.info({}, 'run ended before there was anything to drive')
         return
       }
       const end = await engine.drive(proof)
@@ -85,6 +85,20 @@ export class Executor {
       if (error instanceof LeaseLostError) logger.warn({}, 'run given up: somebody else holds it')
       // The lease is left to expire: another attempt begins, by this coordinator or by another one.
       else logger.error({ err: error }, 'run given up because of a mistake or a failing store')
+    }
+  }
+
+  /** @returns whether there is a run to drive; one that was canceled meanwhile ends here, because nobody drives it */
+  async #translate(claim: Claim, proof: LeaseProof, signal: AbortSignal): Promise<boolean> {
+    const { translator } = this.#deps
+    try {
+      const isTranslated = await translator.translate(claim, proof, signal)
+      if (isTranslated) signal.throwIfAborted()
+      return isTranslated
+    } catch (error) {
+      if (findStopMode(signal) !== 'cancel') throw error
+      await translator.cancel(proof)
+      return false
     }
   }
 }

@@ -71,6 +71,14 @@ export class Translator {
     }
   }
 
+  /** Ends a claimed run that a person canceled before there was anything to drive. */
+  async cancel(proof: LeaseProof): Promise<void> {
+    await this.#deps.store.write.finishRun({
+      ...proof,
+      outcome: { status: 'canceled', reason: 'canceled_by_person', detail: 'canceled before it began' },
+    })
+  }
+
   /** Why the ticket would go where it goes; reads, changes nothing. */
   async explain(ticketId: TicketId, signal: AbortSignal): Promise<RouteExplanation> {
     const { read } = this.#deps.store
