@@ -29,7 +29,7 @@ export class Reporter {
   readonly #retry: RetryPolicy
   readonly #bell = new Bell()
   readonly #stop = new AbortController()
-  readonly #sending = new Set<Promise<void>>()
+  readonly #sending = new Map<Promise<void>, { effect: Effect; unwanted: AbortController }>()
   #loop: Promise<void> | undefined
   #unsubscribe: (() => void) | undefined
 
@@ -44,6 +44,7 @@ export class Reporter {
   start(): void {
     this.#unsubscribe = this.#store.subscribe((events) => {
       if (events.some((event) => event.type.startsWith('effect.'))) this.#bell.ring()
+      for (const event of events) if (event.type === 'step.canceled') this.#abandon(event.stepInstanceId)
     })
     this.#loop = this.#run()
   }
@@ -54,7 +55,7 @@ export class Reporter {
     this.#stop.abort()
     this.#bell.ring()
     await this.#loop
-    await Promise.all(this.#sending)
+    await Promise.all(this.#sending.keys())
   }
 
   async #run(): Promise<void> {
@@ -73,8 +74,16 @@ export class Reporter {
     }
   }
 
+  /** The step waits no more: what it had asked for is cut short, and not sent again. */
+  #abandon(stepInstanceId: string | null): void {
+    for (const { effect, unwanted } of this.#sending.values()) {
+      if (effect.stepInstanceId !== null && effect.stepInstanceId === stepInstanceId) unwanted.abort()
+    }
+  }
+
   #begin(effect: Effect): void {
-    const sending = this.#send(effect)
+    const unwanted = new AbortController()
+    const sending = this.#send(effect, unwanted.signal)
       .catch((error) => {
         if (!this.#stop.signal.aborted)
           this.#logger.error({ err: error, effectId: effect.id }, 'effect not recorded')
@@ -83,11 +92,11 @@ export class Reporter {
         this.#sending.delete(sending)
         this.#bell.ring()
       })
-    this.#sending.add(sending)
+    this.#sending.set(sending, { effect, unwanted })
   }
 
-  async #send(effect: Effect): Promise<void> {
-    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(EFFECT_TIMEOUT_MS)])
+  async #send(effect: Effect, unwanted: AbortSignal): Promise<void> {
+    const signal = AbortSignal.any([this.#stop.signal, unwanted, AbortSignal.timeout(EFFECT_TIMEOUT_MS)])
     const logger = this.#logger.child({ ticketId: effect.ticketId, runId: effect.runId, effectId: effect.id })
     const end = await this.#try(effect, signal, logger)
     if (end === undefined) return
@@ -120,6 +129,7 @@ export class Reporter {
       return await sendEffect(this.#deps, effect, signal)
     } catch (error) {
       if (this.#stop.signal.aborted) return undefined
+      if (signal.aborted) return { kind: 'failed', reason: 'timed_out', detail: 'it did not end in its time' }
       logger.error({ err: error }, 'effect ended by a mistake in Swarm')
       const detail = error instanceof Error ? error.message : String(error)
       return { kind: 'failed', reason: 'forge_failed', detail: `internal error: ${detail}` }

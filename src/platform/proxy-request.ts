@@ -94,6 +94,7 @@ function openTunnel(
 
 function exchange(request: ProxyRequest, signal: AbortSignal, start: StartRequest): Promise<ProxyResponse> {
   return new Promise((resolve, reject) => {
+    signal.throwIfAborted()
     const outgoing = start()
     const abort = () => outgoing.destroy(signal.reason as Error)
     signal.addEventListener('abort', abort, { once: true })

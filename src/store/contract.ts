@@ -422,7 +422,10 @@ export type StoreWriter = {
   /** After a start: what was `sending` when the process died may or may not have happened; it is `pending` again. */
   reclaimSendingEffects(): Promise<number>
   completeEffect(input: { effectId: EffectId; outcome: EffectOutcome }): Promise<Effect>
-  /** With `retryAt` the effect is `pending` again; without it is `dead`, and what waited for it fails with the reason. */
+  /**
+   * With `retryAt` the effect is `pending` again; without it is `dead`, and what waited for it fails with the reason.
+   * An effect of a step that waits for it no more is `dead` in any case, with the reason `parent_ended`.
+   */
   failEffect(input: { effectId: EffectId; reason: Reason; detail: string; retryAt?: number }): Promise<Effect>
 
   /** One open pull request per (project, forge, branch): a second call updates the first. */
@@ -528,6 +531,7 @@ export type StoreFigures = {
   readonly runCounts: Readonly<Record<RunStatus, number>>
   /** Age of the oldest ticket or run that could be claimed now, `ms`; absent when there is none */
   readonly oldestClaimableAgeMs: number | null
+  /** Effects that were given up and whose ticket is not done or canceled since: they wait for a person */
   readonly deadEffectCount: number
   readonly pendingEffectCount: number
   readonly lastEventSeq: number

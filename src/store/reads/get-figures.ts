@@ -18,19 +18,28 @@ export async function getFigures(context: ReadContext): Promise<StoreFigures> {
   const effects = await db
     .selectFrom('effects')
     .select(['status', (eb) => eb.fn.countAll<number>().as('count')])
-    .where('status', 'in', ['pending', 'sending', 'dead'])
+    .where('status', 'in', ['pending', 'sending'])
     .groupBy('status')
     .execute()
   const last = await db
     .selectFrom('events')
     .select((eb) => eb.fn.max('seq').as('seq'))
     .executeTakeFirst()
+  const dead = await db
+    .selectFrom('effects as e')
+    .innerJoin('tickets as t', 't.id', 'e.ticket_id')
+    .select((eb) => eb.fn.countAll<number>().as('count'))
+    .where('e.status', '=', 'dead')
+    // What was given up because nobody wants it any more, or was made good since, waits for no person.
+    .where('e.reason', '<>', 'parent_ended')
+    .where('t.status', 'not in', ['done', 'canceled'])
+    .executeTakeFirst()
   const countOf = (status: string) => Number(effects.find((row) => row.status === status)?.count ?? 0)
   return {
     ticketCounts: countEach('ticket', tickets),
     runCounts: countEach('run', runs),
     oldestClaimableAgeMs: await findOldestAge(context),
-    deadEffectCount: countOf('dead'),
+    deadEffectCount: Number(dead?.count ?? 0),
     pendingEffectCount: countOf('pending') + countOf('sending'),
     lastEventSeq: last?.seq ?? 0,
   }

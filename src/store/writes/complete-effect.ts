@@ -82,6 +82,11 @@ export async function getEffectRow(tx: Tx, effectId: EffectId): Promise<Row<'eff
   return row
 }
 
+/** Whether a step still waits for the effect; one that a person asked for waits for nobody and is always wanted. */
+export async function isAwaited(tx: Tx, effect: Row<'effects'>): Promise<boolean> {
+  return effect.step_instance_id === null || (await findOpenWait(tx, 'effect', effect.id)) !== undefined
+}
+
 /** Ends what waits for an effect that has ended. */
 export async function resolveWaiting(tx: Tx, effect: Row<'effects'>): Promise<void> {
   const resolution = resolutionOf(effect)

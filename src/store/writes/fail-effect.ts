@@ -5,15 +5,18 @@ import { isTransition } from '../../domain/status.ts'
 import { IllegalTransitionError } from '../errors.ts'
 import { toEffect } from '../rows.ts'
 import type { Tx } from '../transaction.ts'
-import { getEffectRow, resolveWaiting } from './complete-effect.ts'
+import { getEffectRow, isAwaited, resolveWaiting } from './complete-effect.ts'
 
 export async function failEffect(
   tx: Tx,
   input: { effectId: EffectId; reason: Reason; detail: string; retryAt?: number },
 ): Promise<Effect> {
-  const { reason, detail, retryAt } = input
   const effect = await getEffectRow(tx, input.effectId)
   if (effect.status === 'dead') return toEffect(effect)
+  // Sent again only for somebody: its run may have ended while it was under way.
+  const { reason, detail, retryAt } = (await isAwaited(tx, effect))
+    ? input
+    : { reason: 'parent_ended' as const, detail: input.detail, retryAt: undefined }
   const to = retryAt === undefined ? 'dead' : 'pending'
   if (!isTransition('effect', effect.status, to)) {
     throw new IllegalTransitionError('effect', effect.id, effect.status, to)
