@@ -1,5 +1,6 @@
 import type { HostId, RunId, SandboxId } from '../domain/id.ts'
 import { EXTERNAL_WORKFLOW } from '../domain/run.ts'
+import { removeStaleDoors } from '../engine/attempt-door.ts'
 import type { Logger } from '../platform/log.ts'
 import type { SandboxDriver } from '../sandbox/contract.ts'
 import type { Store } from '../store/contract.ts'
@@ -7,6 +8,8 @@ import type { Store } from '../store/contract.ts'
 export type ReconcilerSettings = {
   readonly hostId: HostId
   readonly holder: string
+  /** Absolute folder that holds the doors of sandboxes */
+  readonly stateDir: string
   readonly runCountMax: number
   readonly retryDelayMs: number
   /** Time between looks at leases and waits, `ms` */
@@ -53,7 +56,7 @@ export class Reconciler {
       this.#logger.info({ runIds: taken }, 'runs taken over from a coordinator that ended')
     const effects = await write.reclaimSendingEffects()
     if (effects > 0) this.#logger.info({ count: effects }, 'effects to be sent again')
-    await this.sweep()
+    await removeStaleDoors(this.#settings.stateDir, await this.sweep())
   }
 
   /** Coordinators before this one that left runs behind. */
@@ -77,7 +80,7 @@ export class Reconciler {
   start(): void {
     this.#timers = [
       setInterval(() => this.#enqueue(() => this.tick()), this.#settings.intervalMs),
-      setInterval(() => this.#enqueue(() => this.sweep()), this.#settings.sweepIntervalMs),
+      setInterval(() => this.#enqueue(async () => void (await this.sweep())), this.#settings.sweepIntervalMs),
     ]
   }
 
@@ -101,8 +104,11 @@ export class Reconciler {
     this.#lastTickAt = this.#store.now()
   }
 
-  /** Sandboxes: what no running attempt names, and no run held here may be using, is removed. */
-  async sweep(): Promise<void> {
+  /**
+   * Sandboxes: what no running attempt names, and no run held here may be using, is removed.
+   * @returns the sandboxes that are in use
+   */
+  async sweep(): Promise<ReadonlySet<SandboxId>> {
     // Asked before the store is: a sandbox that is made meanwhile is not among them, so it is never removed.
     const present = await this.#driver.list()
     const entries = await this.#store.read.listSandboxEntries({ isLive: true })
@@ -119,6 +125,7 @@ export class Reconciler {
     for (const sandboxId of stale) await this.#store.write.markSandbox({ sandboxId, status: 'gone' })
     if (report.removed.length > 0) this.#logger.info({ sandboxIds: report.removed }, 'sandboxes removed')
     for (const problem of report.problems) this.#logger.warn({ problem }, 'sandbox not removed')
+    return inUse
   }
 
   /** One at a time; a slow sweep does not pile up. */

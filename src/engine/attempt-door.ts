@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SandboxId } from '../domain/id.ts'
 import type { Door, GatewayEvent } from '../gateway/contract.ts'
@@ -29,6 +29,18 @@ export async function openAttemptDoor(
 /** Folder of the host that holds one sandbox's `gateway.sock`. */
 export function doorDirectory(stateDir: string, sandboxId: SandboxId): string {
   return join(stateDir, 'doors', sandboxId)
+}
+
+/** After the sandbox has ended. May be repeated. */
+export async function removeDoorDirectory(stateDir: string, sandboxId: SandboxId): Promise<void> {
+  await rm(doorDirectory(stateDir, sandboxId), { recursive: true, force: true })
+}
+
+/** What processes before this one left; called before anything opens a door. */
+export async function removeStaleDoors(stateDir: string, inUse: ReadonlySet<string>): Promise<void> {
+  const names = await readdir(join(stateDir, 'doors')).catch(() => [])
+  const stale = names.filter((name) => !inUse.has(name))
+  await Promise.all(stale.map((name) => rm(join(stateDir, 'doors', name), { recursive: true, force: true })))
 }
 
 const EXPIRY_MARGIN_MS = 60_000

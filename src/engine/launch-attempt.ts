@@ -7,7 +7,7 @@ import { toId } from '../domain/id.ts'
 import type { Door } from '../gateway/contract.ts'
 import type { Sandbox } from '../sandbox/contract.ts'
 import { type AttemptContext, type AttemptHandle, parseHandle, toHandleJson } from './attempt-context.ts'
-import { doorDirectory, openAttemptDoor } from './attempt-door.ts'
+import { doorDirectory, openAttemptDoor, removeDoorDirectory } from './attempt-door.ts'
 import { AttemptFailure } from './attempt-failure.ts'
 import { packFile } from './pack-file.ts'
 import { findStopMode } from './run-stop.ts'
@@ -67,6 +67,7 @@ async function abandon(
   await live.door.close()
   if (findStopMode(signal) === 'detach') return await live.sandbox[Symbol.asyncDispose]()
   await live.sandbox.stop({ graceMs: 0 })
+  await removeDoorDirectory(deps.settings.stateDir, live.sandbox.id)
   await deps.store.write.markSandbox({ sandboxId: live.sandbox.id, status: 'gone' })
 }
 
@@ -79,6 +80,7 @@ async function adoptSandbox(
   const { deps, logger } = context
   const sandbox = await deps.sandboxes.driver.adopt(handle.sandboxId, signal)
   if (sandbox === undefined) {
+    await removeDoorDirectory(deps.settings.stateDir, handle.sandboxId)
     await deps.store.write.markSandbox({
       sandboxId: handle.sandboxId,
       status: 'lost',
@@ -161,6 +163,7 @@ async function spawnSandbox(
     return { sandbox, door, handle }
   } catch (error) {
     await door.close()
+    await removeDoorDirectory(deps.settings.stateDir, sandboxId)
     await deps.store.write.markSandbox({ sandboxId, status: 'gone', reason: 'sandbox_failed' })
     throw error
   }

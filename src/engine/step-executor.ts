@@ -1,6 +1,7 @@
 import { DEFAULT_RETRY, decideRetry } from '../domain/retry.ts'
 import { StoreError } from '../store/errors.ts'
 import { type AttemptContext, toHandleJson } from './attempt-context.ts'
+import { removeDoorDirectory } from './attempt-door.ts'
 import { AttemptFailure, toAttemptFailure } from './attempt-failure.ts'
 import { concludeCommands } from './conclude-attempt.ts'
 import { bringWorkHome } from './harvest-attempt.ts'
@@ -50,7 +51,7 @@ export class StepExecutor {
     live: LiveAttempt,
     signal: AbortSignal,
   ): Promise<void> {
-    const { store } = context.deps
+    const { deps } = context
     const { sandbox, door } = live
     this.#live.add(context.state.run.id, sandbox)
     let keep = false
@@ -65,7 +66,8 @@ export class StepExecutor {
       if (keep) await sandbox[Symbol.asyncDispose]()
       else {
         await sandbox.stop({ graceMs: STOP_GRACE_MS })
-        await store.write.markSandbox({ sandboxId: sandbox.id, status: 'gone' })
+        await removeDoorDirectory(deps.settings.stateDir, sandbox.id)
+        await deps.store.write.markSandbox({ sandboxId: sandbox.id, status: 'gone' })
       }
     }
   }
