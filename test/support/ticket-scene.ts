@@ -44,7 +44,17 @@ export async function waitForEnd(
   key: string,
   timeoutMs: number = END_TIMEOUT_MS,
 ): Promise<{ ticket: Ticket; run: Run }> {
-  const ticket = await waitFor(
+  const ticket = await waitForTicketEnd(client, key, timeoutMs)
+  return { ticket, run: await getLastRun(client, key) }
+}
+
+/** The same for a ticket that may never have had a run. */
+export async function waitForTicketEnd(
+  client: SwarmClient,
+  key: string,
+  timeoutMs: number = END_TIMEOUT_MS,
+): Promise<Ticket> {
+  return await waitFor(
     `the end of ${key}`,
     async () => {
       const seen = await client.tickets.get(key)
@@ -52,7 +62,6 @@ export async function waitForEnd(
     },
     timeoutMs,
   )
-  return { ticket, run: await getLastRun(client, key) }
 }
 
 /** The newest run that the ticket itself began. */
