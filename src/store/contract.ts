@@ -354,12 +354,16 @@ export type StoreWriter = {
   /** A milestone of the run: an event, nothing else. */
   recordProgress(input: LeaseProof & { data: JsonObject; type?: EventType }): Promise<void>
   /**
-   * `running` → `waiting`, the lease is given up, the ticket is `waiting` with the waits' reason. Only while an
+   * `running` → `waiting`, the lease is given up, the ticket is `waiting` with the waits' reason (but
+   * `running` while a child run of it is queued or runs). Only while an
    * open wait exists, and as many as the holder saw (`openWaitCount`): only holders open them, so fewer means that
    * something resolved meanwhile. Then nothing changes and the answer is `false`: plan again.
    */
   parkRun(input: LeaseProof & { openWaitCount?: number }): Promise<boolean>
-  /** Ends the run and moves its ticket, unblocks or flags dependents, revokes the run's tokens, resolves a waiting parent. */
+  /**
+   * Ends the run with all that lives in it, moves its ticket, unblocks or flags dependents, revokes the run's tokens,
+   * resolves a waiting parent. The same report again (proof and status) gives back what was recorded.
+   */
   finishRun(input: LeaseProof & { outcome: RunOutcome }): Promise<{ run: Run; ticket: Ticket }>
   requestRunCancel(input: { runId: RunId; actor: string }): Promise<Run>
 
@@ -490,6 +494,7 @@ export type StoreWriter = {
   /**
    * Runs `work` in one transaction and keeps its answer under the key; the same key and fingerprint again gives the
    * kept answer, another fingerprint throws `IdempotencyError`. Keys are kept for a day at least.
+   * NOTE: inside `work` only the given writer is used; what the store's own `write` would do has to wait for `work`.
    */
   once<T extends Json>(
     input: { key: string; fingerprint: string },

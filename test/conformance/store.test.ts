@@ -748,6 +748,34 @@ for (const { name, open, isDurable } of STORES) {
         expect((await store.write.once({ key: 'k', fingerprint: 'f' }, async () => 1)).isReplay).toBe(false)
       })
 
+      test('a write past the given writer is refused at once, it does not wait for itself for ever', async () => {
+        const work = store.write.once({ key: 'k', fingerprint: 'f' }, async () => (await create()).key)
+        await expect(work).rejects.toThrow(/through the writer that was given/)
+        expect((await store.read.listTickets({})).items).toEqual([])
+      })
+
+      test('a listener may write', async () => {
+        let written: Promise<Ticket> | undefined
+        store.subscribe(() => {
+          written ??= create({ title: 'by the listener' })
+        })
+        await store.write.once({ key: 'k', fingerprint: 'f' }, async (write) => {
+          return (await write.createTicket({ projectId: project.id, title: 'Once', actor: 'test' })).key
+        })
+        expect((await written)?.title).toBe('by the listener')
+      })
+
+      test('a key is forgotten after some days, not before', async () => {
+        const ask = async (key: string) =>
+          (await store.write.once({ key, fingerprint: 'f' }, async () => 1)).isReplay
+        const dayMs = 24 * 60 * 60 * 1000
+        expect([await ask('old'), await ask('old')]).toEqual([false, true])
+        test_.clock.advance(dayMs)
+        expect([await ask('other'), await ask('old')]).toEqual([false, true])
+        test_.clock.advance(2 * dayMs)
+        expect([await ask('another'), await ask('old')]).toEqual([false, false])
+      })
+
       test('a change inside that is refused leaves no part of itself, and the others stay', async () => {
         const seen: string[] = []
         store.subscribe((events) => seen.push(...events.map(({ type }) => type)))

@@ -62,7 +62,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
       if (isClosed) throw new StoreError('unavailable', `the store ${path} is closed`)
       try {
         const { value, events } = await commit(writer, queries, { now: clock.now(), newId }, work)
-        publish(listeners, events, logger)
+        turns.outside(() => publish(listeners, events, logger))
         return value
       } catch (error) {
         throw toStoreError(error, path)
