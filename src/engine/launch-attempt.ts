@@ -9,6 +9,7 @@ import type { Sandbox } from '../sandbox/contract.ts'
 import { type AttemptContext, type AttemptHandle, parseHandle, toHandleJson } from './attempt-context.ts'
 import { doorDirectory, openAttemptDoor, removeDoorDirectory } from './attempt-door.ts'
 import { AttemptFailure } from './attempt-failure.ts'
+import type { LiveSandboxes } from './live-sandboxes.ts'
 import { packFile } from './pack-file.ts'
 import { findStopMode } from './run-stop.ts'
 import type { SandboxJob } from './sandbox-job.ts'
@@ -24,16 +25,20 @@ export type LiveAttempt = {
 /**
  * Makes the sandbox of an attempt ready, or finds it again. Every act may be repeated: what a process that died
  * in the middle had done is found or done anew, and nothing of the step itself has run before this returns.
- * The caller closes the door and stops or detaches the sandbox.
+ * The caller closes the door, stops or detaches the sandbox, and takes it out of `sandboxes`.
+ * @param sandboxes the sandbox is in it from its first moment, so that its dead-man deadline moves during the launch
  */
 export async function launchAttempt(
   context: AttemptContext,
   job: SandboxJob,
+  sandboxes: LiveSandboxes,
   signal: AbortSignal,
 ): Promise<LiveAttempt> {
   const { baseCommit } = context.attempt
   const known = parseHandle(context.attempt.handle)
+  const runId = context.state.run.id
   const found = known && (await adoptSandbox(context, job, known, signal))
+  if (found !== undefined) sandboxes.add(runId, found.sandbox)
   if (found !== undefined && context.attempt.phase !== 'launching') return found
   if (found === undefined && context.attempt.phase !== 'launching') {
     throw new AttemptFailure('sandbox_lost', 'the sandbox was gone when the coordinator came back to it', {
@@ -41,6 +46,7 @@ export async function launchAttempt(
     })
   }
   const live = found ?? (await spawnSandbox(context, job, signal))
+  sandboxes.add(runId, live.sandbox)
   try {
     await putContext(context, job, live.sandbox, signal)
     if (job.needsWorkspace) await openWorkspace(context, live.sandbox, baseCommit, signal)
@@ -52,6 +58,7 @@ export async function launchAttempt(
       sandboxId: live.sandbox.id,
     })
   } catch (error) {
+    sandboxes.remove(runId, live.sandbox)
     await abandon(context, live, signal)
     throw error
   }

@@ -30,7 +30,7 @@ export class StepExecutor {
   async execute(context: AttemptContext, signal: AbortSignal): Promise<void> {
     try {
       const job = await toSandboxJob(context, signal)
-      const live = await launchAttempt(context, job, signal)
+      const live = await launchAttempt(context, job, this.#live, signal)
       await this.#drive(context, job, live, signal)
     } catch (error) {
       if (error instanceof StoreError) throw error
@@ -53,7 +53,6 @@ export class StepExecutor {
   ): Promise<void> {
     const { deps } = context
     const { sandbox, door } = live
-    this.#live.add(context.state.run.id, sandbox)
     let keep = false
     try {
       await this.#awaitAndHarvest(context, job, live, signal)
