@@ -1,5 +1,6 @@
 /** Structured logs: one event per line, a fact in the past tense. Secrets are a type that cannot be printed. */
 import { type DestinationStream, pino } from 'pino'
+import { toPrettyLine } from './pretty-line.ts'
 
 export type LogFields = Readonly<Record<string, unknown>>
 
@@ -21,10 +22,12 @@ const REDACTED = ['authorization', 'secret', 'token', 'apiKey', 'password', 'coo
 
 /**
  * @param level lowest level that is written
+ * @param format `pretty`: a line for people instead of JSON
  * @param destination where lines go; standard error when absent
  */
 export function createLogger(options: {
   level: 'debug' | 'info' | 'warn' | 'error' | 'silent'
+  format?: 'json' | 'pretty'
   destination?: DestinationStream
 }): Logger {
   const settings = {
@@ -34,7 +37,12 @@ export function createLogger(options: {
     formatters: { level: (label: string) => ({ level: label }) },
     redact: { paths: REDACTED, censor: '[secret]' },
   }
-  return toLogger(pino(settings, options.destination ?? pino.destination(2)))
+  const destination = options.destination ?? pino.destination(2)
+  return toLogger(pino(settings, options.format === 'pretty' ? toPretty(destination) : destination))
+}
+
+function toPretty(destination: DestinationStream): DestinationStream {
+  return { write: (line) => destination.write(toPrettyLine(line)) }
 }
 
 type PinoLike = {
