@@ -114,7 +114,7 @@ export async function createContext(options: ContextOptions): Promise<Context> {
       logger,
       config: {
         version: options.version,
-        allowedHosts: [],
+        allowedHosts: config.listen.allowedHosts,
         stateDirectory: config.stateDir,
         runRetry: toRunRetry(config),
         pendingAgeMaxMs: PENDING_AGE_MAX_MS,
@@ -231,11 +231,11 @@ function missingKey(model: string, secrets: Secrets): { reveal(): never } {
 function createForgeCatalogue(config: Config, secrets: Secrets, store: Store): ForgeCatalogue {
   const mirrorsDir = join(config.stateDir, 'mirrors')
   const forges = new Map<string, Forge>()
-  for (const { name, kind, username } of config.forges) {
+  for (const { name, kind, username, hosts } of config.forges) {
     const credentials = {
       find: async () => {
         const secret = secrets.findForgeCredential(name)
-        return secret && { username: username ?? 'git', secret: secret.reveal() }
+        return secret && { username: username ?? 'git', secret: secret.reveal(), hosts }
       },
     }
     const records = toPullRequestRecords(store, name)

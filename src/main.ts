@@ -1,6 +1,6 @@
 /** Life cycle of the daemon: start, serve, stop. */
 import { existsSync } from 'node:fs'
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { apiSocketPathOf, type Config } from './config/config.ts'
 import type { Secrets } from './config/secrets.ts'
@@ -8,6 +8,7 @@ import { type Context, createContext } from './context.ts'
 import type { StopMode } from './coordinator/coordinator.ts'
 import { type HttpServer, serveHttpOnTcp, serveHttpOnUnixSocket } from './platform/http-server.ts'
 import { createLogger, type Logger } from './platform/log.ts'
+import { makePrivateDirectory } from './platform/private-directory.ts'
 
 export type Daemon = {
   /** Always there while the daemon runs; only its owner can open it */
@@ -35,11 +36,12 @@ const SERVER_GRACE_MS = 2_000
 /**
  * Opens the store, takes over what an earlier start left, begins to claim, then answers. When a part fails, what was
  * opened before it is closed again.
- * @throws StoreError, SandboxError or the server's error, each with what to do
+ * @throws StoreError, SandboxError, DirectoryNotPrivateError or the server's error, each with what to do
  */
 export async function startDaemon({ config, secrets, logger: given }: DaemonOptions): Promise<Daemon> {
-  const logger = given ?? createLogger({ level: config.log.level })
-  await mkdir(config.stateDir, { recursive: true, mode: 0o711 })
+  const logger = given ?? createLogger(config.log)
+  const warning = await makePrivateDirectory(config.stateDir)
+  if (warning !== null) logger.warn({}, warning)
   for (const { setting, problem } of secrets.missing) logger.warn({ setting }, problem)
   const version = await readVersion()
   const context = await createContext({

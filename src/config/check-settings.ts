@@ -106,17 +106,20 @@ function checkRoutes(routes: Settings['routes']): SettingProblem[] {
 }
 
 function checkForges(forges: Settings['forges']): SettingProblem[] {
-  return Object.entries(forges).flatMap(([name, forge]) =>
-    forge.kind === 'local' && forge.credential !== undefined
-      ? [
-          {
-            path: ['forges', name, 'credential'],
-            message: 'has no use: a local forge is on this disk',
-            hint: null,
-          },
-        ]
-      : [],
-  )
+  return Object.entries(forges).flatMap(([name, { kind, credential, hosts = [] }]): SettingProblem[] => {
+    const path = ['forges', name, 'credential']
+    if (credential === undefined) return []
+    if (kind === 'local') return [{ path, message: 'has no use: a local forge is on this disk', hint: null }]
+    if (hosts.length === 0) {
+      const hint = `add hosts: [git.example.org]; else whoever may change a project's address could have it sent anywhere`
+      return [{ path, message: `needs forges.${name}.hosts: the hosts that it may be sent to`, hint }]
+    }
+    return hosts.flatMap((host, index) =>
+      URL.canParse(`https://${host}`)
+        ? []
+        : [{ path: ['forges', name, 'hosts', index], message: 'is no host', hint: null }],
+    )
+  })
 }
 
 function toMs(duration: string): number {

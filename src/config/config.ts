@@ -33,6 +33,8 @@ export type ListenConfig = {
   readonly host: string
   /** 0: any free port; `null`: the unix socket only */
   readonly port: number | null
+  /** Host names under which the API answers beside loopback, lower case, without port */
+  readonly allowedHosts: readonly string[]
 }
 
 export const SANDBOX_DRIVERS = ['bubblewrap', 'none', 'fake'] as const
@@ -112,6 +114,8 @@ export type ForgeConfig = {
   /** User name sent with the credential */
   readonly username: string | null
   readonly credential: SecretReference | null
+  /** Hosts that the credential is sent to, as in a URL: without the port where it is the scheme's own */
+  readonly hosts: readonly string[]
 }
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const

@@ -48,7 +48,7 @@ test('every setting can be written', () => {
   const { config } = parse(`
 state-dir: ../state
 store: sqlite:tickets.db
-listen: { host: 0.0.0.0, port: null }
+listen: { host: 0.0.0.0, port: null, allowed-hosts: [Swarm.Example.org] }
 slots: 4
 sandbox: { driver: none, memory-mib: 512, processes: 64, disk-mib: 256, timeout: 1h30m }
 lease: { ttl: 10s, deadman: 5s }
@@ -61,13 +61,13 @@ routes:
   - { name: bugs, when: { type: bug, labels: [a, b], project: WEB, title-contains: crash }, workflow: code-change@1, agent: coder, inputs: { deep: [1, { x: true }] } }
   - { name: rest, workflow: linear }
 forges:
-  origin: { kind: git, username: bot, credential: { env: FORGE_TOKEN } }
+  origin: { kind: git, username: bot, credential: { env: FORGE_TOKEN }, hosts: [Git.Example.org:443, 'git.example.org:8443'] }
 log: { level: debug, format: pretty }
 `)
   expect(config).toEqual({
     stateDir: '/etc/state',
     store: { kind: 'sqlite', path: '/etc/state/tickets.db' },
-    listen: { host: '0.0.0.0', port: null },
+    listen: { host: '0.0.0.0', port: null, allowedHosts: ['swarm.example.org'] },
     slotCount: 4,
     sandbox: { driver: 'none', memoryMib: 512, processCountMax: 64, diskMib: 256, timeoutMs: 5_400_000 },
     lease: { ttlMs: 10_000, deadmanMs: 5_000 },
@@ -103,7 +103,13 @@ log: { level: debug, format: pretty }
       },
     ],
     forges: [
-      { name: 'origin', kind: 'git', username: 'bot', credential: { kind: 'env', variable: 'FORGE_TOKEN' } },
+      {
+        name: 'origin',
+        kind: 'git',
+        username: 'bot',
+        credential: { kind: 'env', variable: 'FORGE_TOKEN' },
+        hosts: ['git.example.org', 'git.example.org:8443'],
+      },
     ],
     log: { level: 'debug', format: 'pretty' },
   })
@@ -243,4 +249,14 @@ test('every SWARM_ variable that the code names is in the one list', () => {
   const environment = Object.fromEntries([...named].map((name) => [name, 'x']))
   expect(findUnknownVariables(environment, new Set())).toEqual([])
   expect(new Set(listVariables()).size).toBe(listVariables().length)
+})
+
+test("a forge's credential names the hosts that it may be sent to", () => {
+  const forge = (more: string) => `forges: { company: { kind: git, credential: { env: TOKEN }${more} } }`
+  expect(problemsOf(forge(''))[0]).toContain('forges.company.credential needs forges.company.hosts')
+  expect(problemsOf(forge(', hosts: []'))[0]).toContain('forges.company.hosts must not be empty')
+  for (const host of ['https://git.example.org', 'user@git.example.org', 'a b', '*.example.org', 'x:99999']) {
+    expect(problemsOf(forge(`, hosts: [${JSON.stringify(host)}]`))[0], host).toContain('forges.company.hosts')
+  }
+  expect(parse(forge(', hosts: [GIT.example.org]')).config.forges[0]?.hosts).toEqual(['git.example.org'])
 })

@@ -34,7 +34,15 @@ test('secrets are read from the environment and from files; all of them serialis
         model('two', { kind: 'file', path: join(directory, 'key') }),
         model('free', null),
       ],
-      forges: [{ name: 'git', kind: 'git', username: null, credential: { kind: 'env', variable: 'FORGE' } }],
+      forges: [
+        {
+          name: 'git',
+          kind: 'git',
+          username: null,
+          credential: { kind: 'env', variable: 'FORGE' },
+          hosts: ['git.example.org'],
+        },
+      ],
     },
     { ONE_KEY: 'from-env', FORGE: 'from-forge' },
   )

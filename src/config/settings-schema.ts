@@ -37,6 +37,14 @@ const ENDPOINT = z.string().regex(/^(\*\.)?[A-Za-z0-9.:[\]-]+:[0-9]{1,5}$/, {
   error: 'expects host:port, such as registry.example.org:443',
 })
 
+const HOST_NAME = z.string().regex(/^([A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])$/, {
+  error: 'expects a host name without scheme and port, such as swarm.example.org',
+})
+
+const HOST_AND_PORT = z.string().regex(/^([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$/, {
+  error: 'expects a host, with its port unless it is 443, such as git.example.org',
+})
+
 const BASE_URL = z.string().refine(isPlainHttpUrl, {
   error: 'expects an http or https address without user name, password, query or fragment',
 })
@@ -52,6 +60,7 @@ export const SETTINGS_SCHEMA = z.strictObject({
       port: z
         .union([z.number().int().min(0).max(65_535), z.null(), z.literal(false)], { error: LISTEN_PORT_HINT })
         .default(7377),
+      'allowed-hosts': z.array(HOST_NAME).default([]),
     })
     .prefault({}),
   slots: z.number().int().min(1).max(1000).default(2),
@@ -122,6 +131,7 @@ export const SETTINGS_SCHEMA = z.strictObject({
         kind: z.enum(['local', 'git']),
         username: TEXT.optional(),
         credential: SECRET.optional(),
+        hosts: z.array(HOST_AND_PORT).min(1).optional(),
       }),
     )
     .default({ local: { kind: 'local' }, git: { kind: 'git' } }),

@@ -32,6 +32,7 @@ export function toConfig(settings: Settings, bases: Bases): Config {
     listen: {
       host: settings.listen.host,
       port: settings.listen.port === false ? null : settings.listen.port,
+      allowedHosts: settings.listen['allowed-hosts'].map((name) => name.toLowerCase()),
     },
     slotCount: settings.slots,
     sandbox: {
@@ -76,6 +77,7 @@ export function toConfig(settings: Settings, bases: Bases): Config {
       kind: forge.kind,
       username: forge.username ?? null,
       credential: toSecret(forge.credential),
+      hosts: (forge.hosts ?? []).map(toUrlHost),
     })),
     log: settings.log,
   }
@@ -88,6 +90,11 @@ function toEgressRule(endpoint: string, { allowPrivate }: { allowPrivate: boolea
     .replace(/^\[(.*)\]$/, '$1')
     .toLowerCase()
   return { host, port: Number(endpoint.slice(colon + 1)), allowPrivate }
+}
+
+/** As a URL of the forge spells it: lower case, the usual port left out. */
+function toUrlHost(host: string): string {
+  return new URL(`https://${host}`).host
 }
 
 function toMs(duration: string): number {

@@ -56,7 +56,7 @@ export async function startTestSwarm(options: TestSwarmOptions = {}): Promise<Te
 /** Short, because socket paths are limited in length. */
 export async function makeTestDirectory(): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'swarm-t-'))
-  await mkdir(join(directory, 'state'), { mode: 0o711 })
+  await mkdir(join(directory, 'state'), { mode: 0o700 })
   return directory
 }
 

@@ -13,6 +13,7 @@ state-dir: ${JSON.stringify(stateDir)}
 # listen:
 #   host: 127.0.0.1
 #   port: 7377
+#   allowed-hosts: []
 
 # Runs at a time.
 # slots: 2
@@ -62,6 +63,7 @@ state-dir: ${JSON.stringify(stateDir)}
 #     agent: coder
 
 # How branches are pushed. local: a bare repository on this host, with pull requests kept by Swarm.
+# A credential ({ env: NAME } or { file: PATH }) is sent to the hosts that are named beside it, and to no other.
 # forges:
 #   local: { kind: local }
 #   git: { kind: git }

@@ -1,7 +1,8 @@
-import { chmod, mkdir, open, stat } from 'node:fs/promises'
+import { mkdir, open, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Command } from 'commander'
 import { defaultConfigPath, toAbsolutePath } from '../../platform/paths.ts'
+import { DirectoryNotPrivateError, makePrivateDirectory } from '../../platform/private-directory.ts'
 import { CliError } from '../cli-error.ts'
 import type { CliContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -86,12 +87,13 @@ async function writeConfig(path: string, text: string, { isOverwriting }: { isOv
   }
 }
 
-/** The owner's only; that others may pass through (not look) is for sandboxes of another user. */
 async function makeStateDir(path: string): Promise<void> {
   try {
-    const firstMade = await mkdir(path, { recursive: true, mode: 0o711 })
-    if (firstMade !== undefined) await chmod(path, 0o711)
+    await makePrivateDirectory(path)
   } catch (error) {
+    if (error instanceof DirectoryNotPrivateError) {
+      throw new CliError(EXIT.failed, error.message, { hint: error.fix, cause: error })
+    }
     const code = (error as NodeJS.ErrnoException).code
     const hint = 'name another place with --state-dir'
     throw new CliError(EXIT.failed, `cannot make ${path}: ${code}`, { hint, cause: error })

@@ -1,8 +1,9 @@
-import { type FileHandle, mkdir, open, readFile } from 'node:fs/promises'
+import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { apiSocketPathOf, type Config } from '../../config/config.ts'
 import { createUnixFetch } from '../../platform/fetch-unix.ts'
+import { makePrivateDirectory } from '../../platform/private-directory.ts'
 import { type SpawnedProcess, spawnProcess } from '../../platform/process.ts'
 import { CliError } from '../cli-error.ts'
 import type { CliContext } from '../context.ts'
@@ -23,7 +24,7 @@ export async function startDetached(
   options: { readonly port?: string; readonly wait?: boolean },
 ): Promise<undefined> {
   await assertAlone(config)
-  await mkdir(config.stateDir, { recursive: true, mode: 0o711 })
+  await makePrivateDirectory(config.stateDir)
   const logPath = join(config.stateDir, 'daemon.log')
   const log = await open(logPath, 'a', 0o600)
   const { size } = await log.stat()

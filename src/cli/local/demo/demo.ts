@@ -91,7 +91,7 @@ const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 async function writeConfig(directory: string, modelUrl: string): Promise<string> {
   const path = join(directory, 'config.yaml')
-  await mkdir(join(directory, 'state'), { mode: 0o711 })
+  await mkdir(join(directory, 'state'), { mode: 0o700 })
   await writeFile(join(directory, 'model-key'), 'demo-key\n', { mode: 0o600 })
   const text = `state-dir: ${directory}/state
 listen: { port: null }

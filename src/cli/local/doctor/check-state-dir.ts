@@ -43,7 +43,9 @@ async function checkAccess(path: string, mode: number, ownerId: number): Promise
     )
   }
   if ((mode & 0o022) !== 0)
-    return fail('state directory', `${path} can be written by others`, `chmod go-w ${path}`)
+    return fail('state directory', `${path} can be written by others`, `chmod 700 ${path}`)
+  if ((mode & 0o077) !== 0)
+    return warn('state directory', `${path} can be entered by others`, `chmod 700 ${path}`)
   const isWritable = await access(path, constants.R_OK | constants.W_OK | constants.X_OK).then(
     () => true,
     () => false,
