@@ -33,6 +33,15 @@ export type SandboxDriver = {
    */
   spawn(request: SpawnRequest, signal: AbortSignal): Promise<Sandbox>
 
+  /**
+   * Present where the driver can. A hint: starts a sandbox ahead, up to where it would learn whom it serves. The
+   * `spawn` of this id takes it over when all that is said here is the same there, and starts anew when it is not,
+   * or when this one has died. Until then it knows no ticket, no secret and no environment, runs nothing, appears in
+   * no list, is kept by `gc`, and ends with this process, whatever way that ends.
+   * @throws SandboxError as `spawn` does; nothing is left then
+   */
+  warm?(request: WarmRequest, signal: AbortSignal): Promise<WarmSandbox>
+
   /** Every sandbox of this driver that has a record on this host, living or not. */
   list(): Promise<readonly SandboxRecord[]>
 
@@ -112,6 +121,20 @@ export type SpawnRequest = {
   readonly deadmanMs: number
   /** For people and lists: run, step, attempt … Kept in the record on disk */
   readonly labels: Readonly<Record<string, string>>
+}
+
+/** What of a spawn can be known before there is a ticket. */
+export type WarmRequest = Pick<
+  SpawnRequest,
+  'sandboxId' | 'template' | 'limits' | 'gatewayDirectory' | 'readOnlyMounts' | 'hostname'
+>
+
+export type WarmSandbox = {
+  readonly id: SandboxId
+  /** Whether a spawn would still find it */
+  isWaiting(): boolean
+  /** Removes it, unless a spawn took it over. May be called twice */
+  discard(): Promise<void>
 }
 
 export type SandboxRecord = {

@@ -6,10 +6,10 @@
  * with the process → connection → identity. A crash anywhere leaves a record, so `gc` finds the rest: by the
  * recorded process, by the control groups, and by a marker in the arguments for the moment between the start of
  * a process and its record. A failure anywhere removes all of it at once.
+ *
+ * The first half, up to the second record, can be done ahead (`warm`): the guest program then waits, and `spawn`
+ * only updates the record and goes on.
  */
-import { open, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import type { Duplex } from 'node:stream'
 import type { SandboxId } from '../domain/id.ts'
 import {
   DEFAULT_LIMITS,
@@ -23,34 +23,30 @@ import {
   type SandboxLimits,
   type SandboxTimings,
   type SpawnRequest,
+  type WarmRequest,
+  type WarmSandbox,
 } from './contract.ts'
-import { connectGuest, type GuestConnection } from './guest-connection.ts'
-import {
-  type GuestConfig,
-  type GuestExit,
-  parseIdentityAck,
-  parseNothing,
-} from './guest-protocol-messages.ts'
+import type { GuestConnection } from './guest-connection.ts'
+import { type BegunGuest, createGuestProcesses } from './guest-process.ts'
+import { type GuestConfig, type GuestExit, parseNothing } from './guest-protocol-messages.ts'
 import { createGuestSandbox } from './guest-sandbox.ts'
 import { type HostProcesses, removeProcesses } from './host-processes.ts'
 import {
   createRecord,
   findRecord,
   listRecordIds,
-  recordDirectory,
   removeRecord,
   removeUnfinishedRecords,
   type StoredRecord,
   updateRecord,
 } from './sandbox-record.ts'
-import { checkSpawnRequest, refuseFullHost } from './spawn-request.ts'
+import { checkSpawnRequest, checkWarmRequest, refuseFullHost } from './spawn-request.ts'
 import { parseTemplateSpec } from './template.ts'
+import { createWarmGuests } from './warm-guests.ts'
 
-const CONNECT_TIMEOUT_MS = 20_000
 const ADOPT_TIMEOUT_MS = 5_000
 const REMOVE_TIMEOUT_MS = 10_000
 const STOP_REPLY_MS = 5_000
-const CONTROL_FD = 3
 
 export const SPAWN_STEPS = [
   'record',
@@ -94,7 +90,7 @@ export type Flavour = {
   probe(signal: AbortSignal): Promise<ProbeResult>
   /** Control groups the sandbox will be in; not yet made */
   cgroupsOf(sandboxId: SandboxId, limits: SandboxLimits): readonly string[]
-  prepare(request: SpawnRequest, directory: string): Promise<Preparation>
+  prepare(request: WarmRequest, directory: string): Promise<Preparation>
   /** Puts the started process under its limits, beside its start; done before anything of a ticket runs */
   limitProcess?(pid: number, cgroups: readonly string[], signal: AbortSignal): Promise<void>
   mark?(cgroups: readonly string[]): Promise<string>
@@ -113,43 +109,54 @@ export function createProcessDriver(
 ): SandboxDriver {
   const { stateDir, clock, randomBytes } = options
   const spawning = new Set<string>()
-  const nextNonce = () => randomBytes(16).toString('hex')
+  const guests = createGuestProcesses(options, flavour, processes)
+  const warmed = createWarmGuests((begun) => remove(begun.record))
   const reach = (step: SpawnStep, id: SandboxId) => options.onSpawnStep?.(step, id)
 
   async function spawn(request: SpawnRequest, signal: AbortSignal): Promise<Sandbox> {
     checkSpawnRequest(request)
-    const id = request.sandboxId
+    const startedAt = performance.now()
+    return await exclusively(request.sandboxId, async () => {
+      await refuseFullHost(stateDir)
+      const begun = await warmed.take(request)
+      if (begun !== undefined) {
+        const sandbox = await spawnFrom(request, signal, { startedAt, begun }).catch(() => undefined)
+        if (sandbox !== undefined) return sandbox
+        // It was not to be relied on: another one is started, as if there had been none.
+        signal.throwIfAborted()
+      }
+      return await spawnFrom(request, signal, { startedAt })
+    })
+  }
+
+  async function exclusively<T>(id: SandboxId, work: () => Promise<T>): Promise<T> {
     if (spawning.has(id)) throw new SandboxError('already_exists', `sandbox ${id} is just being spawned`)
     spawning.add(id)
     try {
-      await refuseFullHost(stateDir)
-      return await spawnRecorded(request, signal)
+      return await work()
     } finally {
       spawning.delete(id)
     }
   }
 
-  async function spawnRecorded(request: SpawnRequest, signal: AbortSignal): Promise<Sandbox> {
+  /** From the beginning, or from a guest program that waits. A failure leaves nothing. */
+  async function spawnFrom(
+    request: SpawnRequest,
+    signal: AbortSignal,
+    { startedAt, begun }: { readonly startedAt: number; readonly begun?: BegunGuest },
+  ): Promise<Sandbox> {
     const id = request.sandboxId
-    const startedAt = performance.now()
     const timings: Partial<Record<keyof SandboxTimings, number>> = {}
     const done = (phase: keyof SandboxTimings) => {
       timings[phase] = performance.now() - startedAt
     }
     await reach('record', id)
-    const record: StoredRecord = {
-      version: 1,
-      driver: flavour.name,
-      sandboxId: id,
-      createdAt: clock.now(),
-      labels: request.labels,
-      secret: randomBytes(32).toString('hex'),
-      cgroups: flavour.cgroupsOf(id, request.limits),
-    }
-    const directory = await createRecord(stateDir, record)
+    const record = begun === undefined ? toRecord(request) : { ...begun.record, ...toLabels(request) }
+    await (begun === undefined ? createRecord : updateRecord)(stateDir, record)
     done('record')
     try {
-      const connection = await start(request, record, directory, signal, done)
+      const guest = begun ?? (await guests.begin(request, record, signal, done))
+      const connection = await guests.awaken(guest, request, signal, done)
       done('ready')
       return toSandbox(connection, record, timings)
     } catch (error) {
@@ -159,113 +166,38 @@ export function createProcessDriver(
     }
   }
 
-  async function start(
-    request: SpawnRequest,
-    record: StoredRecord,
-    directory: string,
-    signal: AbortSignal,
-    done: (phase: keyof SandboxTimings) => void,
-  ): Promise<GuestConnection> {
-    const id = record.sandboxId
-    signal.throwIfAborted()
-    await reach('prepare', id)
-    const preparation = await flavour.prepare(request, directory)
-    await reach('socket', id)
-    const ended = new AbortController()
-    let limited: Promise<Error | undefined> | undefined
-    // Descriptors that the child inherits; ours are closed once it has them, or when it never comes to that.
-    const inherited: (() => unknown)[] = []
-    try {
-      const listener = await processes.listenForChild(join(directory, 'guest.sock'))
-      inherited.push(() => listener.release())
-      const log = await open(join(directory, 'guest.log'), 'a', 0o600)
-      inherited.push(() => log.close())
-      const files: number[] = []
-      for (const path of preparation.inheritedFiles ?? []) {
-        const file = await open(path, 'r')
-        inherited.push(() => file.close())
-        files.push(file.fd)
+  async function warm(request: WarmRequest, signal: AbortSignal): Promise<WarmSandbox> {
+    checkWarmRequest(request)
+    return await exclusively(request.sandboxId, async () => {
+      await refuseFullHost(stateDir)
+      const record = toRecord({ ...request, labels: {} })
+      await createRecord(stateDir, record)
+      try {
+        const begun = await guests.begin(request, record, signal, () => {})
+        const limitError = await begun.limited
+        if (limitError !== undefined) throw limitError
+        return warmed.add(request, begun)
+      } catch (error) {
+        await remove(record)
+        signal.throwIfAborted()
+        throw toSpawnError(error, flavour.name, record.sandboxId)
       }
-      await reach('process', id)
-      signal.throwIfAborted()
-      const child = processes.spawnProcess({
-        argv: preparation.argv,
-        env: preparation.env,
-        stdio: ['pipe', log.fd, log.fd, listener.fd, ...files],
-      })
-      child.exited.finally(() => ended.abort(new Error('it ended before it was ready'))).catch(() => {})
-      child.unref()
-      const untilEnd = AbortSignal.any([signal, ended.signal])
-      limited = flavour.limitProcess?.(child.pid, record.cgroups, untilEnd).then(
-        () => undefined,
-        (error: Error) => error,
-      )
-      child.stdin?.on('error', () => {})
-      child.stdin?.end(JSON.stringify(await toGuestConfig(request, record, preparation)))
-      await reach('update', id)
-      if (child.pid < 0) await child.exited
-      const identity = await processes.findProcessIdentity(child.pid)
-      if (identity === undefined) throw new Error('it ended at once')
-      await updateRecord(stateDir, { ...record, process: identity })
-      done('process')
-    } finally {
-      for (const close of inherited) await close()
-    }
-    await reach('connect', id)
-    const connection = await connect(record, signal, CONNECT_TIMEOUT_MS).catch(async (error: Error) => {
-      const lastWords = await readGuestLog(directory)
-      throw lastWords === '' ? error : new Error(`${error.message}: ${lastWords}`, { cause: error })
     })
-    done('connect')
-    try {
-      await reach('identity', id)
-      const limitError = await limited
-      if (limitError !== undefined) throw limitError
-      await identify(connection, request.hostname)
-      done('identity')
-      return connection
-    } catch (error) {
-      connection.close('the spawn failed')
-      throw error
-    }
   }
 
-  async function toGuestConfig(
-    { env, deadmanMs }: SpawnRequest,
-    { sandboxId, secret }: StoredRecord,
-    { config, baseEnv }: Preparation,
-  ): Promise<GuestConfig> {
+  function toRecord({ sandboxId, limits, labels }: WarmRequest & Pick<SpawnRequest, 'labels'>): StoredRecord {
     return {
-      ...config,
+      version: 1,
+      driver: flavour.name,
       sandboxId,
-      secret,
-      deadmanMs,
-      controlFd: CONTROL_FD,
-      env: { ...baseEnv, ...env },
-      hostPidNamespace: await processes.readPidNamespace(),
+      ...toLabels({ labels }),
+      secret: randomBytes(32).toString('hex'),
+      cgroups: flavour.cgroupsOf(sandboxId, limits),
     }
   }
 
-  async function connect(
-    record: StoredRecord,
-    signal: AbortSignal,
-    timeoutMs: number,
-  ): Promise<GuestConnection> {
-    const path = join(recordDirectory(stateDir, record.sandboxId), 'guest.sock')
-    const stream: Duplex = await processes.connectUnixSocket(path, signal)
-    const { sandboxId, secret } = record
-    return await connectGuest({ stream, sandboxId, secret, nonce: nextNonce(), timeoutMs, signal })
-  }
-
-  async function identify(connection: GuestConnection, hostname: string): Promise<void> {
-    const nonce = nextNonce()
-    const entropy = randomBytes(64).toString('base64')
-    const nowMs = Math.max(0, Math.round(clock.now()))
-    const ack = await connection.request(
-      { op: 'identity', entropy, nowMs, hostname, nonce },
-      parseIdentityAck,
-    )
-    if (ack.nonce !== nonce) throw new SandboxError('protocol_error', 'the identity was not acknowledged')
+  function toLabels({ labels }: Pick<SpawnRequest, 'labels'>): Pick<StoredRecord, 'labels' | 'createdAt'> {
+    return { labels, createdAt: clock.now() }
   }
 
   function toSandbox(connection: GuestConnection, record: StoredRecord, timings: SandboxTimings): Sandbox {
@@ -312,11 +244,11 @@ export function createProcessDriver(
 
   async function adopt(sandboxId: SandboxId, signal: AbortSignal): Promise<Sandbox | undefined> {
     const record = await findRecord(stateDir, sandboxId)
-    if (record?.driver !== flavour.name || !(await isAlive(record))) return undefined
+    if (record?.driver !== flavour.name || warmed.has(sandboxId) || !(await isAlive(record))) return undefined
     const startedAt = performance.now()
     let connection: GuestConnection
     try {
-      connection = await connect(record, signal, ADOPT_TIMEOUT_MS)
+      connection = await guests.connect(record, signal, ADOPT_TIMEOUT_MS)
     } catch (error) {
       signal.throwIfAborted()
       // It ends between the look and the connection, or its guest program does not answer: not adoptable.
@@ -340,7 +272,7 @@ export function createProcessDriver(
     const problems: string[] = []
     let killedProcessCount = 0
     for (const id of await listRecordIds(stateDir)) {
-      if (keep.has(id) || spawning.has(id)) continue
+      if (keep.has(id) || spawning.has(id) || warmed.has(id)) continue
       const record = (await findRecord(stateDir, id)) ?? unreadableRecord(id, flavour)
       if (record.driver !== flavour.name) continue
       const result = await remove(record)
@@ -360,10 +292,11 @@ export function createProcessDriver(
     probe: (signal) => flavour.probe(signal),
     prepareTemplate: async (spec) => parseTemplateSpec(spec, flavour.name),
     spawn,
+    warm,
     adopt,
     gc,
     async list() {
-      const ids = await listRecordIds(stateDir)
+      const ids = (await listRecordIds(stateDir)).filter((id) => !warmed.has(id))
       const records = await Promise.all(ids.map((id) => findRecord(stateDir, id)))
       const ours = records.filter((record) => record?.driver === flavour.name) as StoredRecord[]
       return await Promise.all(
@@ -393,10 +326,4 @@ function toSpawnError(error: unknown, driver: string, sandboxId: string): Sandbo
     fix: 'run `swarm doctor` to see what the driver lacks',
     cause: error,
   })
-}
-
-/** The last words of a guest program, for messages. */
-async function readGuestLog(directory: string): Promise<string> {
-  const text = await readFile(join(directory, 'guest.log'), 'utf8').catch(() => '')
-  return text.slice(-2000).trim()
 }

@@ -1,32 +1,31 @@
 import { mkdir, statfs } from 'node:fs/promises'
 import { freemem } from 'node:os'
 import { join } from 'node:path'
-import { SandboxError, type SpawnRequest } from './contract.ts'
+import { SandboxError, type SpawnRequest, type WarmRequest } from './contract.ts'
 
 const MEMORY_FLOOR_MIB = 128
 const DISK_FLOOR_MIB = 32
 
 /** What would only fail later, or in a stranger way, is refused here. @throws SandboxError `request_invalid` */
-export function checkSpawnRequest({
-  sandboxId,
-  hostname,
-  limits,
-  deadmanMs,
-  readOnlyMounts = {},
-  env,
-}: SpawnRequest): void {
-  const refuse = (what: string) => {
-    throw new SandboxError('request_invalid', `sandbox ${sandboxId}: ${what}`, { data: { sandboxId } })
-  }
-  if (!/^[A-Za-z0-9_-]{1,64}$/.test(sandboxId)) refuse('its id is no name')
-  if (!/^[A-Za-z0-9-]{1,63}$/.test(hostname)) refuse(`${JSON.stringify(hostname)} is no host name`)
-  if (!(limits.memoryMib >= 16 && limits.diskMib >= 1 && limits.processCountMax >= 1))
-    refuse('its limits are too small')
+export function checkSpawnRequest(request: SpawnRequest): void {
+  checkWarmRequest(request)
+  const { deadmanMs, env } = request
+  const refuse = refuseRequest(request)
   if (!(deadmanMs >= 1 && deadmanMs < 2 ** 31)) refuse('its dead-man deadline is no time')
   for (const [name, value] of Object.entries(env)) {
     if (name === '' || /[=\0]/.test(name) || value.includes('\0'))
       refuse(`its environment holds ${JSON.stringify(name)}`)
   }
+}
+
+/** The same, for the part of a request that is known ahead. */
+export function checkWarmRequest(request: WarmRequest): void {
+  const { sandboxId, hostname, limits, readOnlyMounts = {} } = request
+  const refuse = refuseRequest(request)
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(sandboxId)) refuse('its id is no name')
+  if (!/^[A-Za-z0-9-]{1,63}$/.test(hostname)) refuse(`${JSON.stringify(hostname)} is no host name`)
+  if (!(limits.memoryMib >= 16 && limits.diskMib >= 1 && limits.processCountMax >= 1))
+    refuse('its limits are too small')
   for (const [host, guest] of Object.entries(readOnlyMounts)) {
     const isPlain =
       /^\/(swarm|opt|mnt|srv)(\/[^/]+)+$/.test(guest) &&
@@ -39,6 +38,12 @@ export function checkSpawnRequest({
     ) {
       refuse(`cannot mount ${host} at ${guest}`)
     }
+  }
+}
+
+function refuseRequest({ sandboxId }: WarmRequest): (what: string) => never {
+  return (what) => {
+    throw new SandboxError('request_invalid', `sandbox ${sandboxId}: ${what}`, { data: { sandboxId } })
   }
 }
 

@@ -19,7 +19,7 @@ import { readEnvironment } from '../../platform/environment.ts'
 import { signalProcess, spawnProcess } from '../../platform/process.ts'
 import * as identity from '../../platform/process-identity.ts'
 import { connectUnixSocket, listenForChild } from '../../platform/unix-socket.ts'
-import type { ExecExit, SandboxDriver, SandboxLimits, SpawnRequest } from '../contract.ts'
+import type { ExecExit, SandboxDriver, SandboxLimits, WarmRequest } from '../contract.ts'
 import type { GuestExit } from '../guest-protocol-messages.ts'
 import {
   createProcessDriver,
@@ -95,7 +95,7 @@ export async function createBubblewrapDriver(options: BubblewrapDriverOptions): 
 }
 
 async function prepare(input: {
-  readonly request: SpawnRequest
+  readonly request: WarmRequest
   readonly directory: string
   readonly mode: 'root' | 'user'
   readonly bwrapPath: string

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { signalProcess, spawnProcess } from '../../platform/process.ts'
 import * as identity from '../../platform/process-identity.ts'
 import { connectUnixSocket, listenForChild } from '../../platform/unix-socket.ts'
-import type { SandboxDriver, SpawnRequest } from '../contract.ts'
+import type { SandboxDriver, WarmRequest } from '../contract.ts'
 import { SANDBOX_ID_VARIABLE } from '../host-processes.ts'
 import {
   createProcessDriver,
@@ -59,7 +59,7 @@ export function createNoneDriver(options: NoneDriverOptions): SandboxDriver {
 }
 
 async function prepare(
-  request: SpawnRequest,
+  request: WarmRequest,
   root: string,
   nodePath: string,
   guestProgramPath: string,
