@@ -26,7 +26,10 @@ export type DoorRequest = {
   /** Host directory in which `gateway.sock` is made; must exist, is not removed on close */
   readonly directory: string
   readonly policy: DoorPolicy
-  /** Called once per request, after it ended; must not throw */
+  /**
+   * Called once per request, after it ended; must not throw. Of requests refused before they were looked at (token,
+   * rate) only so many a minute are told, as an event is kept and a flood of them would fill the host's disk.
+   */
   readonly onEvent: (event: GatewayEvent) => void
 }
 

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
 import { serveHttpOnSocket } from '../platform/http-socket-server.ts'
 import type { ResolveHost } from '../platform/resolve-host.ts'
 import { createAdmission } from './admission.ts'
@@ -24,6 +25,10 @@ import { checkRunToken, findModelToken, findProxyToken } from './run-token.ts'
 export const SOCKET_NAME = 'gateway.sock'
 /** Any user may connect, as the sandbox's user is not ours: the directory and the run token are the fence. */
 const SOCKET_MODE = 0o666
+/** Requests refused at the door that become events */
+const REFUSALS_PER_MINUTE = 60
+/** Beyond that a refusal takes its time, so that asking again and again costs the host little */
+const REFUSAL_DELAY_MS = 250
 
 /** One run's door. Every request passes the token, then the counters, then its own route. */
 export async function openDoor(
@@ -35,6 +40,8 @@ export async function openDoor(
   const usage = createUsage()
   const door: DoorContext = { ...toContext(rules, request), resolve: system.resolve, usage: usage.read }
   const admit = createAdmission(door.limits, system.now)
+  const bounds = { requestsPerMinute: REFUSALS_PER_MINUTE, concurrentRequests: Number.POSITIVE_INFINITY }
+  const tell = createAdmission(bounds, system.now)
 
   const pass = async (
     entry: { readonly via: GatewayEvent['via']; readonly method: string; readonly token: string | undefined },
@@ -48,8 +55,14 @@ export async function openDoor(
       requestTimeoutMs,
       doorSignal: closing.signal,
     })
+    let isTold = true
+    const turnAway = async (refusal: Refusal) => {
+      isTold = tell().kind === 'admitted'
+      if (!isTold) await delay(REFUSAL_DELAY_MS)
+      return refusal
+    }
     try {
-      const refusal = await decide(entry, exchange, work)
+      const refusal = await decide(entry, turnAway, () => work(exchange))
       if (refusal !== null) {
         exchange.denied ??= refusal.reason
         onRefusal(refusal)
@@ -58,23 +71,22 @@ export async function openDoor(
       exchange.close()
       const event = toEvent(exchange, request, system.now())
       usage.add(event)
-      request.onEvent(event)
+      if (isTold) request.onEvent(event)
     }
   }
   const decide = async (
-    entry: { readonly via: GatewayEvent['via']; readonly token: string | undefined },
-    exchange: Exchange,
-    work: (exchange: Exchange) => Promise<Refusal | null>,
+    { via, token }: { readonly via: GatewayEvent['via']; readonly token: string | undefined },
+    turnAway: (refusal: Refusal) => Promise<Refusal>,
+    work: () => Promise<Refusal | null>,
   ): Promise<Refusal | null> => {
-    const wrong = checkRunToken(entry.token, { ...request, now: system.now() })
-    if (wrong !== null)
-      return { reason: wrong, via: entry.via, message: 'this door opens with its run token' }
+    const reason = checkRunToken(token, { ...request, now: system.now() })
+    if (reason !== null) return await turnAway({ reason, via, message: 'this door opens with its run token' })
     const admission = admit()
     if (admission.kind === 'refused') {
-      return { ...admission, via: entry.via, message: 'this run sends too many requests' }
+      return await turnAway({ ...admission, via, message: 'this run sends too many requests' })
     }
     try {
-      return await work(exchange)
+      return await work()
     } finally {
       admission.release()
     }

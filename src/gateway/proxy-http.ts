@@ -8,7 +8,7 @@ import type { Exchange } from './exchange.ts'
 import { blameUpstream, countFlow, redactFlow, watchIdle } from './flow.ts'
 import { stripHopByHop } from './headers.ts'
 import { swapPlaceholders } from './placeholders.ts'
-import type { Refusal } from './refusal.ts'
+import { REFUSAL_HEADER, type Refusal } from './refusal.ts'
 import { toUpstreamRefusal } from './upstream-refusal.ts'
 
 /**
@@ -104,12 +104,17 @@ function toTarget(url: URL): ReturnType<typeof parseTarget> {
 function toRequestHeaders(request: IncomingMessage, url: URL): OutgoingHttpHeaders {
   const headers = stripHopByHop(request.headers)
   headers.host = url.host
-  if (request.headers['transfer-encoding'] !== undefined) headers['transfer-encoding'] = 'chunked'
+  // Whatever `Connection` names: without what frames it, the body would be read as a request of its own.
+  const { 'content-length': length, 'transfer-encoding': encoding } = request.headers
+  if (encoding !== undefined) headers['transfer-encoding'] = 'chunked'
+  else if (length !== undefined) headers['content-length'] = length
   return headers
 }
 
 function toResponseHeaders(answer: IncomingMessage, secrets: readonly string[]): OutgoingHttpHeaders {
   const headers = stripHopByHop(answer.headers)
+  // Says that the gateway refused, so no server may say it.
+  delete headers[REFUSAL_HEADER]
   if (secrets.length === 0) return headers
   delete headers['content-length']
   return Object.fromEntries(

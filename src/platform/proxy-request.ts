@@ -36,7 +36,9 @@ export async function requestThroughProxy(request: ProxyRequest): Promise<ProxyR
   const tunnel = await openTunnel(request, url, signal)
   if ('denied' in tunnel) return tunnel
   try {
-    return await exchange(request, signal, tunneledOptions(request, url, tunnel.socket))
+    // What comes through the tunnel is the server's word, not the proxy's.
+    const response = await exchange(request, signal, tunneledOptions(request, url, tunnel.socket))
+    return { ...response, denied: null }
   } finally {
     tunnel.socket.destroy()
   }
