@@ -6,7 +6,7 @@ import { findUnknownVariables, listVariables } from './environment.ts'
 import { explainConfig } from './explain-config.ts'
 import { type ConfigSource, parseConfig } from './parse-config.ts'
 
-const PLACES = { workingDirectory: '/work', home: '/home/ada', isRoot: false }
+const PLACES = { workingDirectory: '/srv/place', home: '/home/ada', isRoot: false }
 
 function parse(text: string, more: Partial<ConfigSource> = {}) {
   return parseConfig({ text, file: '/etc/swarm/config.yaml', environment: {}, places: PLACES, ...more })
@@ -193,7 +193,7 @@ test('a flag is stronger than the environment, which is stronger than the file',
   const environment = { SWARM_SLOTS: '7', SWARM_STATE_DIR: 'state', SWARM_LISTEN_PORT: 'none' }
   const flags = [{ setting: 'slots', value: 9, origin: 'flag --slots' }]
   const { config } = parse('slots: 3\nstate-dir: /x\n', { environment, flags })
-  expect(config).toMatchObject({ slotCount: 9, stateDir: '/work/state', listen: { port: null } })
+  expect(config).toMatchObject({ slotCount: 9, stateDir: '/srv/place/state', listen: { port: null } })
 })
 
 test('a bad value in the environment is reported with the name of its variable', () => {
