@@ -4,7 +4,7 @@ import type { OutputStream } from '../src/sandbox/guest-protocol.ts'
 import type { GuestExecStatus, GuestExit, GuestRequestOf } from '../src/sandbox/guest-protocol-messages.ts'
 import { GuestError } from './guest-error.ts'
 import { OutputRing } from './output-ring.ts'
-import { killTree, trySignal } from './process-tree.ts'
+import { killTree, toMarkers, trySignal } from './process-tree.ts'
 import { asSupervisor, workloadIds } from './workload-user.ts'
 
 type Limit = NonNullable<GuestExit['limit']>
@@ -42,6 +42,8 @@ export class Exec {
   readonly #onEnded: (exec: Exec) => void
   readonly #graceMs: number
   #child: ChildProcess | undefined
+  /** In the environment of everything that it starts */
+  #markers: readonly string[] = []
   #deadline: NodeJS.Timeout | undefined
   #stallCheck: NodeJS.Timeout | undefined
   #limit: Limit | undefined
@@ -74,6 +76,7 @@ export class Exec {
 
   /** Starts the program in a session of its own. Throws when the system refuses a process. */
   start({ argv, cwd, env }: ResolvedCommand, options: { timeoutMs?: number; stdin: Buffer | 'open' }): void {
+    this.#markers = toMarkers(env)
     const child = startChild(argv, cwd, env)
     this.#child = child
     child.stdin?.on('error', () => {})
@@ -96,7 +99,7 @@ export class Exec {
 
   signal(signal: NodeJS.Signals): void {
     if (this.exit !== undefined || this.pid === 0) return
-    if (signal === 'SIGKILL') killTree(this.pid, this.id)
+    if (signal === 'SIGKILL') killTree(this.pid, this.#markers)
     else trySignal(-this.pid, signal)
   }
 
@@ -185,7 +188,7 @@ export class Exec {
     const child = this.#child as ChildProcess
     const end = () => {
       clearTimeout(leftovers)
-      killTree(this.pid, this.id)
+      killTree(this.pid, this.#markers)
       child.stdout?.destroy()
       child.stderr?.destroy()
       child.stdin?.destroy()
@@ -194,7 +197,7 @@ export class Exec {
     }
     let drain: NodeJS.Timeout | undefined
     const leftovers = setTimeout(() => {
-      killTree(this.pid, this.id)
+      killTree(this.pid, this.#markers)
       drain = setTimeout(end, DRAIN_MS)
     }, LEFTOVER_MS)
     child.once('close', () => {

@@ -32,9 +32,17 @@ export function killEverything(config: GuestConfig, signal: NodeJS.Signals = 'SI
   else killRounds(() => findMarked(`${SANDBOX_MARKER}=${config.sandboxId}`), signal)
 }
 
-/** Kills an exec's group, session, descendants, and what carries its marker. */
-export function killTree(rootPid: number, execId: string): void {
-  killRounds(() => findTree(rootPid, execId), 'SIGKILL')
+/**
+ * Kills an exec's group, session, descendants, and what carries its markers: both, because without a pid namespace
+ * an exec of the same id in a neighbour's sandbox is seen as well.
+ */
+export function killTree(rootPid: number, markers: readonly string[]): void {
+  killRounds(() => findTree(rootPid, markers), 'SIGKILL')
+}
+
+/** What tells the processes of an exec from all others, as it stands in their environment. */
+export function toMarkers(env: Readonly<Record<string, string>>): readonly string[] {
+  return [EXEC_MARKER, SANDBOX_MARKER].map((name) => `${name}=${env[name]}`)
 }
 
 /** Processes of the whole sandbox besides this program and the namespace's init. */
@@ -64,7 +72,7 @@ function killRounds(find: () => readonly number[], signal: NodeJS.Signals): void
   }
 }
 
-function findTree(rootPid: number, execId: string): readonly number[] {
+function findTree(rootPid: number, markers: readonly string[]): readonly number[] {
   const rows = listProcesses().filter(({ pid }) => pid !== process.pid && pid !== 1)
   const inTree = new Set<number>([rootPid])
   for (let grew = true; grew; ) {
@@ -77,16 +85,17 @@ function findTree(rootPid: number, execId: string): readonly number[] {
       }
     }
   }
-  for (const pid of findMarked(`${EXEC_MARKER}=${execId}`)) inTree.add(pid)
+  for (const pid of findMarked(...markers)) inTree.add(pid)
   return rows.filter(({ pid, isZombie }) => inTree.has(pid) && !isZombie).map(({ pid }) => pid)
 }
 
-function findMarked(marker: string): number[] {
+function findMarked(...markers: readonly string[]): number[] {
   const found: number[] = []
   for (const name of readdirSync('/proc')) {
     const pid = Number(name)
     if (!/^\d+$/.test(name) || pid === process.pid || pid === 1) continue
-    if (readText(`/proc/${name}/environ`)?.split('\0').includes(marker)) found.push(pid)
+    const environment = readText(`/proc/${name}/environ`)?.split('\0') ?? []
+    if (markers.every((marker) => environment.includes(marker))) found.push(pid)
   }
   return found
 }

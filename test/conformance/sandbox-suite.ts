@@ -369,6 +369,20 @@ export function describeSandboxDriver(subject: SuiteSubject): void {
 
     if (!isReal) return
 
+    test('a command that ends takes nothing of a neighbour with it, not even what has the same id', async () => {
+      const [sandbox, neighbour] = [await spawnTestSandbox(driver), await spawnTestSandbox(driver)]
+      const limits = { outputBytesMax: 1000 }
+      const living = runInSandbox(
+        neighbour,
+        { execId: 'main', argv: ['sleep', '1.5'], timeoutMs: TIMEOUT_MS },
+        limits,
+      )
+      await expect.poll(async () => (await neighbour.findExec('main'))?.pid).toBeGreaterThan(0)
+      await runInSandbox(sandbox, { execId: 'main', argv: ['true'], timeoutMs: TIMEOUT_MS }, limits)
+      await sandbox.stop({ graceMs: 0 })
+      expect(await living).toMatchObject({ kind: 'exited', code: 0, signal: null })
+    })
+
     test('P3: what a command leaves in the background ends with it', async () => {
       const sandbox = await spawnTestSandbox(driver)
       const script = 'sleep 300 & setsid sleep 301 >/dev/null 2>&1 & echo started'
