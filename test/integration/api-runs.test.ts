@@ -1,3 +1,4 @@
+import { readdirSync, readlinkSync } from 'node:fs'
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -242,6 +243,21 @@ describe('artifacts', () => {
     }
   })
 
+  test('asking for the head of an artifact, or hanging up at once, leaves no file open', async () => {
+    await keepArtifact('artifacts/big.bin', 'x'.repeat(10_000))
+    const { items } = await server.owner.runs.listArtifacts(held.run.id)
+    const { secret } = await server.owner.tokens.create({ name: 'reader', scopes: ['read'] })
+    const url = `${server.url}/v1/runs/${held.run.id}/artifacts/${items[0]?.id}`
+    const headers = { authorization: `Bearer ${secret}` }
+    for (let i = 0; i < 10; i++) {
+      const head = await fetch(url, { method: 'HEAD', headers })
+      expect(head).toMatchObject({ status: 200 })
+      expect(head.headers.get('content-length')).toBe('10000')
+      await (await fetch(url, { headers })).body?.cancel()
+    }
+    await expect.poll(() => countOpen(join(server.directory, 'artifacts', 'big.bin'))).toBe(0)
+  })
+
   /** @param content absent: the record only */
   async function keepArtifact(path: string, content?: string, name = 'x') {
     if (content !== undefined) {
@@ -260,6 +276,16 @@ describe('artifacts', () => {
     })
   }
 })
+
+function countOpen(path: string): number {
+  return readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`) === path
+    } catch {
+      return false
+    }
+  }).length
+}
 
 async function claimNext(): Promise<Claim> {
   const claim = await server.store.write.claimNext({ holder: 'host-1', leaseTtlMs: 600_000 })

@@ -19,8 +19,9 @@ export function downloadArtifact({ store, config, ended }: DownloadArtifactDeps)
     const artifacts = await store.read.listArtifacts(runId)
     const artifact = artifacts.find(({ id }) => id === artifactId)
     if (artifact === undefined) throw new NotFoundError('artifact', artifactId)
-    const file = await openInside(config.stateDirectory, artifact.path)
-    const body = toByteStream(() => readAll(file), ended)
+    // Only whether it is there: a body that nobody reads (HEAD) is never begun, and nobody would close the file.
+    await (await openInside(config.stateDirectory, artifact.path)).close()
+    const body = toByteStream(() => readAll(config.stateDirectory, artifact.path), ended)
     return new Response(body, {
       headers: {
         // Never shown by a browser as a page of ours, whatever an agent wrote.
@@ -35,7 +36,7 @@ export function downloadArtifact({ store, config, ended }: DownloadArtifactDeps)
 
 type OpenFile = Awaited<ReturnType<typeof open>>
 
-/** The reader of the answer closes the file by reading or hanging up. Never follows a link out of the folder. */
+/** The caller closes it. Never follows a link out of the folder. */
 async function openInside(stateDirectory: string, path: string): Promise<OpenFile> {
   try {
     const root = await realpath(stateDirectory)
@@ -52,7 +53,8 @@ async function openInside(stateDirectory: string, path: string): Promise<OpenFil
   }
 }
 
-async function* readAll(file: OpenFile): AsyncIterable<Uint8Array> {
+async function* readAll(stateDirectory: string, path: string): AsyncIterable<Uint8Array> {
+  const file = await openInside(stateDirectory, path)
   try {
     yield* file.createReadStream({ autoClose: false })
   } finally {
