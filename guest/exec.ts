@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
 import type { Readable } from 'node:stream'
 import type { OutputStream } from '../src/sandbox/guest-protocol.ts'
 import type { GuestExecStatus, GuestExit, GuestRequestOf } from '../src/sandbox/guest-protocol-messages.ts'
@@ -79,6 +80,7 @@ export class Exec {
     this.#markers = toMarkers(env)
     const child = startChild(argv, cwd, env)
     this.#child = child
+    if (child.pid !== undefined) preferForOutOfMemory(child.pid)
     child.stdin?.on('error', () => {})
     if (options.stdin !== 'open') child.stdin?.end(options.stdin)
     this.#collect('stdout', child.stdout as Readable)
@@ -213,6 +215,17 @@ export class Exec {
     this.exit = exit
     this.#onEnded(this)
     for (const reader of this.readers) reader.wake()
+  }
+}
+
+const OUT_OF_MEMORY_SCORE = '500'
+
+/** When memory runs out it is the workload that ends, not the supervisor, whatever each of them has mapped. */
+function preferForOutOfMemory(pid: number): void {
+  try {
+    writeFileSync(`/proc/${pid}/oom_score_adj`, OUT_OF_MEMORY_SCORE)
+  } catch {
+    // It ended already, or the host gave everything here a higher score.
   }
 }
 

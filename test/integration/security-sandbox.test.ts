@@ -87,6 +87,41 @@ describe('system calls', () => {
   })
 })
 
+describe('limits', () => {
+  test('memory that no process has mapped ends the workload that took it, not its supervisor', async (context) => {
+    if (driver.capabilities.limits !== 'hard') context.skip('the kernel enforces no limits here')
+    const sandbox = await spawnTestSandbox(driver)
+    const run = async (execId: string, argv: readonly string[]) =>
+      await runInSandbox(sandbox, { execId, argv, timeoutMs: 20_000 }, { outputBytesMax: 10_000 })
+    const perl = await run('look', ['sh', '-c', 'command -v perl'])
+    if (perl.kind !== 'exited' || perl.code !== 0) context.skip('perl is not installed here')
+    const memfd = process.arch === 'arm64' ? 279 : 319
+    const fill = `$f = syscall(${memfd}, my $n = "x", 0); open(F, "+>&=", $f); $b = "x" x (1 << 20); syswrite(F, $b) for 1 .. 2000; print "all"`
+    expect(await run('fill', ['perl', '-e', fill])).toMatchObject({ kind: 'exited', limit: 'memory' })
+    expect(await run('after', ['echo', 'still there'])).toMatchObject({ kind: 'exited', code: 0 })
+    await sandbox.stop({ graceMs: 0 })
+  })
+})
+
+describe('under a strict umask', () => {
+  test('the workload can still look up who it is', async () => {
+    const before = process.umask(0o077)
+    try {
+      const sandbox = await spawnTestSandbox(driver)
+      const argv = ['sh', '-c', 'id -un; node -p "os.userInfo().username"; cat /etc/hostname']
+      const result = await runInSandbox(
+        sandbox,
+        { execId: 'who', argv, timeoutMs: 10_000 },
+        { outputBytesMax: 10_000 },
+      )
+      await sandbox.stop({ graceMs: 0 })
+      expect(result.kind === 'exited' && result.stdout.toString()).toBe('agent\nagent\ntest-1\n')
+    } finally {
+      process.umask(before)
+    }
+  })
+})
+
 describe('options of bubblewrap', () => {
   test('no text of a request becomes an option', async () => {
     const hostile = [

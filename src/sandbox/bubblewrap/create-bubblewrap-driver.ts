@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { access, constants, mkdir, writeFile } from 'node:fs/promises'
+import { access, chmod, constants, mkdir, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import {
@@ -184,7 +184,13 @@ async function writeEtc(
   }
   await mkdir(directory, { mode: 0o755 })
   const entries = Object.entries(files).map(([name, text]) => ({ name, text, path: join(directory, name) }))
-  await Promise.all(entries.map(({ path, text }) => writeFile(path, text, { mode: 0o644 })))
+  // Said once more, because a strict umask would hide them from the workload's user.
+  await Promise.all(
+    entries.map(async ({ path, text }) => {
+      await writeFile(path, text)
+      await chmod(path, 0o644)
+    }),
+  )
   return Object.fromEntries(entries.map(({ name, path }) => [`/etc/${name}`, path]))
 }
 
