@@ -44,7 +44,9 @@ export class Reporter {
   start(): void {
     this.#unsubscribe = this.#store.subscribe((events) => {
       if (events.some((event) => event.type.startsWith('effect.'))) this.#bell.ring()
-      for (const event of events) if (event.type === 'step.canceled') this.#abandon(event.stepInstanceId)
+      for (const { type, stepInstanceId } of events) {
+        if (type === 'step.canceled' || type === 'wait.expired') this.#abandon(stepInstanceId)
+      }
     })
     this.#loop = this.#run()
   }

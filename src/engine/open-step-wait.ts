@@ -27,10 +27,10 @@ type Opening = {
 export async function openStepWait(work: WaitingWork, opening: Opening): Promise<void> {
   const { deps, proof, instance } = opening
   const { write } = deps.store
-  const common = { ...proof, stepInstanceId: instance.id }
+  const common = { ...proof, stepInstanceId: instance.id, deadlineAt: findDeadline(opening) }
   switch (work.kind) {
     case 'approve': {
-      const deadlineAt = work.deadlineMs === undefined ? null : deps.store.now() + work.deadlineMs
+      const deadlineAt = findDeadline(opening, work.deadlineMs)
       await write.openWait({ ...common, kind: 'approval', subject: work.prompt, deadlineAt })
       return
     }
@@ -53,6 +53,16 @@ export async function openStepWait(work: WaitingWork, opening: Opening): Promise
     case 'pull-request':
       return await openPullRequest(work, opening)
   }
+}
+
+/** When the wait expires: after the step's `timeout`, or sooner where its kind says so; `null`: never. */
+function findDeadline(
+  { deps, workflow, instance }: Opening,
+  ownMs = Number.POSITIVE_INFINITY,
+): number | null {
+  const step = workflow.steps.find((candidate) => candidate.id === instance.stepId)
+  const leftMs = Math.min(step?.timeoutMs ?? Number.POSITIVE_INFINITY, ownMs)
+  return Number.isFinite(leftMs) ? deps.store.now() + leftMs : null
 }
 
 /** The same instance asks for the same effect, whoever holds the run and however often. */
@@ -102,6 +112,7 @@ async function openChildRun(
   await deps.store.write.openWait({
     ...proof,
     stepInstanceId: instance.id,
+    deadlineAt: findDeadline(opening),
     kind: 'run',
     subject: `${record.name}@${record.version}`,
     child: {
@@ -140,6 +151,7 @@ async function openPullRequest(
   await deps.store.write.openWait({
     ...proof,
     stepInstanceId: instance.id,
+    deadlineAt: findDeadline(opening),
     kind: 'effect',
     subject: key,
     effect: {

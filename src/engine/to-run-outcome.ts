@@ -51,7 +51,7 @@ export function toFailedOutcome(
   return {
     status: 'failed',
     reason: failure.reason,
-    detail: failure.message.slice(0, 8_000),
+    detail: toDetail(state, failure),
     outputs: failure.outputs,
     ticket: decideTicketAfterFailure({
       reason: failure.reason,
@@ -61,4 +61,14 @@ export function toFailedOutcome(
       delayMs: retryDelayMs(policy, Math.max(1, runCount), deps.random.number()),
     }),
   }
+}
+
+const STEP_DETAIL_CHARS_MAX = 500
+
+/** Which step it was, and in a line what was wrong there: what people read on the ticket. */
+function toDetail({ instances }: RunState, { reason, message }: { reason: Reason; message: string }): string {
+  const failed = instances.find((instance) => instance.status === 'failed' && instance.reason === reason)
+  const [line = ''] = (failed?.detail ?? '').trim().split('\n')
+  if (line === '' || message.includes(line)) return message.slice(0, 8_000)
+  return `${message}: ${line.slice(0, STEP_DETAIL_CHARS_MAX)}`.slice(0, 8_000)
 }

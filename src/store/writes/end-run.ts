@@ -91,6 +91,11 @@ export async function cancelWait(tx: Tx, wait: Row<'waits'>, actor: string): Pro
     reason: 'parent_ended',
     detail: 'not waited for any more',
   })
+  await stopWaitedFor(tx, wait, actor)
+}
+
+/** An effect that was not begun is not sent; a child run ends. */
+export async function stopWaitedFor(tx: Tx, wait: Row<'waits'>, actor: string): Promise<void> {
   if (wait.kind === 'effect') await killEffect(tx, wait)
   if (wait.kind === 'run') await endChild(tx, wait, actor)
 }

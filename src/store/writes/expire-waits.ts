@@ -1,6 +1,8 @@
 import type { WaitId } from '../../domain/id.ts'
+import type { WaitResolution } from '../contract.ts'
 import type { Row } from '../rows.ts'
 import type { Tx } from '../transaction.ts'
+import { stopWaitedFor } from './end-run.ts'
 import { endWait } from './end-wait.ts'
 
 export async function expireWaits(tx: Tx): Promise<readonly WaitId[]> {
@@ -10,7 +12,6 @@ export async function expireWaits(tx: Tx): Promise<readonly WaitId[]> {
     .where('resolved_at', 'is', null)
     .where('deadline_at', 'is not', null)
     .where('deadline_at', '<=', tx.now)
-    .where('kind', 'not in', ['effect', 'run'])
     .orderBy('deadline_at')
     .orderBy('id')
     .$if(tx.dialect.supportsSkipLocked, (query) => query.forUpdate().skipLocked())
@@ -24,13 +25,10 @@ async function expire(tx: Tx, wait: Row<'waits'>): Promise<void> {
     await endWait(tx, wait, { actor: 'coordinator', resolution: { kind: 'succeeded', outputs: {} } })
     return
   }
-  await endWait(tx, wait, {
-    actor: 'coordinator',
-    eventType: 'wait.expired',
-    resolution: {
-      kind: 'failed',
-      reason: 'wait_expired',
-      detail: `nobody answered in time: ${wait.subject}`,
-    },
-  })
+  const isOurs = wait.kind === 'effect' || wait.kind === 'run'
+  const resolution: WaitResolution = isOurs
+    ? { kind: 'failed', reason: 'timed_out', detail: 'it did not end in its time' }
+    : { kind: 'failed', reason: 'wait_expired', detail: `nobody answered in time: ${wait.subject}` }
+  await endWait(tx, wait, { actor: 'coordinator', eventType: 'wait.expired', resolution })
+  await stopWaitedFor(tx, wait, 'coordinator')
 }
