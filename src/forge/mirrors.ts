@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BareMirror, fetchBranch, toRemoteRef } from './bare-mirror.ts'
-import type { ForgeCredentials, ForgeProject } from './contract.ts'
+import { type ForgeCredentials, ForgeError, type ForgeProject } from './contract.ts'
 import { createGit, type Git, type RunProcess } from './git-command.ts'
 import { describeRemote, openRemote, type Remote } from './remote.ts'
+import { parseRepositoryUrl } from './repository-url.ts'
 
 export type MirrorsInput = {
   /** Folder of all mirrors, private to the daemon: `<state>/mirrors` */
@@ -49,6 +50,7 @@ export function createMirrors(input: MirrorsInput): Mirrors {
     return new BareMirror({ projectId, defaultBranch, repository: { git, gitDir, scratchDir }, remote })
   }
   const ensure = async (project: ForgeProject, signal: AbortSignal) => {
+    await refuseOwnMirrors(project, input.mirrorsDir)
     const mirror = toMirror(project, await openRemote(project, input.credentials))
     const { gitDir } = mirror.repository
     await mirror.exclusively(signal, async () => {
@@ -62,11 +64,27 @@ export function createMirrors(input: MirrorsInput): Mirrors {
   return {
     ensure,
     async open(project, signal) {
+      await refuseOwnMirrors(project, input.mirrorsDir)
       const mirror = toMirror(project, await describeRemote(project, input.credentials))
       const base = await mirror.resolve(toRemoteRef(project.defaultBranch), signal)
       return base === undefined ? await ensure(project, signal) : mirror
     },
   }
+}
+
+/** A mirror holds the work of its project's tickets, unreviewed: no other project reads or writes it. */
+async function refuseOwnMirrors({ repositoryUrl }: ForgeProject, mirrorsDir: string): Promise<void> {
+  const address = parseRepositoryUrl(repositoryUrl)
+  if (address.kind !== 'file') return
+  const [path, own] = await Promise.all([address.path, mirrorsDir].map(toRealPath))
+  if (path !== undefined && own !== undefined && `${path}/`.startsWith(`${own}/`)) {
+    throw new ForgeError('repository_refused', 'the repository address is refused: it is one of our mirrors')
+  }
+}
+
+/** `undefined`: it is not there, and so leads nowhere. */
+async function toRealPath(path: string): Promise<string | undefined> {
+  return await realpath(path).catch(() => undefined)
 }
 
 function toDirName(projectId: string): string {

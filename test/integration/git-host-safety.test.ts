@@ -248,3 +248,27 @@ test('U14: hostile titles, branch names, paths and file names are inert (fuzzed)
   )
   expect(await readdir(canaries)).toEqual([])
 })
+
+test("no project has another project's mirror for its repository, by whatever name of it", async () => {
+  const remote = await makeRemote(join(folder.path, 'web.git'))
+  const mirrorsDir = join(folder.path, 'mirrors')
+  const forge = createLocalForge({ mirrorsDir, records: createMemoryPullRequests() })
+  const project = { projectId: 'prj_1' as ProjectId, repositoryUrl: remote.path, defaultBranch: 'main' }
+  await forge.ensureMirror(project, signal)
+  const mirror = join(mirrorsDir, 'prj_1.git')
+  await symlink(mirror, join(folder.path, 'innocent'))
+  for (const repositoryUrl of [
+    mirror,
+    `file://${mirror}`,
+    `${mirror}/.`,
+    join(folder.path, 'innocent'),
+    mirrorsDir,
+  ]) {
+    const other = { ...project, projectId: 'prj_2' as ProjectId, repositoryUrl }
+    const refused = { code: 'repository_refused' }
+    await expect(forge.ensureMirror(other, signal), repositoryUrl).rejects.toMatchObject(refused)
+    await expect(forge.openMirror({ ...other, projectId: project.projectId }, signal)).rejects.toMatchObject(
+      refused,
+    )
+  }
+})
