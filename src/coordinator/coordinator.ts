@@ -62,6 +62,7 @@ export class Coordinator implements CoordinatorControl {
     this.#leases = new LeaseKeeper({
       store,
       engine: this.#engine,
+      stopRun: (runId, mode) => this.#executor.stop(runId, mode),
       settings: { holder, leaseTtlMs, deadmanMs },
       logger,
     })

@@ -5,10 +5,23 @@ import type { Sandbox } from '../sandbox/contract.ts'
 /** The sandboxes that this process drives now, by run. */
 export class LiveSandboxes {
   readonly #byRun = new Map<RunId, Set<Sandbox>>()
+  /** Until when the run's lease lets its sandboxes live, `ms` of the monotonic clock */
+  readonly #deadlines = new Map<RunId, number>()
   readonly #logger: Logger
 
   constructor(logger: Logger) {
     this.#logger = logger
+  }
+
+  /** Time that a sandbox which is made or found now may live without a renewal, `ms`. */
+  deadmanLeftMs(runId: RunId, deadmanMs: number): number {
+    const leftMs = (this.#deadlines.get(runId) ?? Number.POSITIVE_INFINITY) - performance.now()
+    return Math.max(1, Math.floor(Math.min(deadmanMs, leftMs)))
+  }
+
+  /** The run is not driven here any more. */
+  forget(runId: RunId): void {
+    this.#deadlines.delete(runId)
   }
 
   add(runId: RunId, sandbox: Sandbox): void {
@@ -34,6 +47,8 @@ export class LiveSandboxes {
    * than the lease has left, so that a holder that froze cannot have a live sandbox when another one takes over.
    */
   async renewDeadman(runId: RunId, deadmanMs: number): Promise<void> {
+    this.#deadlines.set(runId, performance.now() + deadmanMs)
+    if (deadmanMs <= 0) return
     const sandboxes = [...(this.#byRun.get(runId) ?? [])]
     const results = await Promise.allSettled(sandboxes.map((sandbox) => sandbox.renewDeadman(deadmanMs)))
     for (const result of results) {

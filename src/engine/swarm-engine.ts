@@ -60,6 +60,11 @@ export class SwarmEngine {
     await this.#sandboxes.renewDeadman(runId, deadmanMs)
   }
 
+  /** The run's lease is not held here any more. */
+  forgetDeadman(runId: RunId): void {
+    this.#sandboxes.forget(runId)
+  }
+
   get liveSandboxCount(): number {
     return this.#sandboxes.count
   }
