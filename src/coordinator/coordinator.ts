@@ -66,7 +66,13 @@ export class Coordinator implements CoordinatorControl {
       settings: { holder, leaseTtlMs, deadmanMs },
       logger,
     })
-    this.#translator = new Translator({ store, forges: deps.forges, rules: settings.rules, runRetry })
+    this.#translator = new Translator({
+      store,
+      forges: deps.forges,
+      rules: settings.rules,
+      runRetry,
+      logger,
+    })
     this.#executor = new Executor(
       { engine: this.#engine, translator: this.#translator, leases: this.#leases, holder, logger },
       { onFree: () => this.#poller.wake(), now: () => store.now() },
@@ -178,15 +184,29 @@ export class Coordinator implements CoordinatorControl {
 
   async #stop(mode: StopMode): Promise<void> {
     await this.drain({ wait: mode === 'wait' })
-    if (mode === 'drain') await this.#leases.handOff(this.#settings.handOffMs)
+    if (mode === 'drain') await this.#tryAtEnd('leases not prolonged', () => this.#handOff())
     this.#detach()
     await this.#executor.settle()
     await this.#reporter.stop()
     this.#leases.stop()
     await this.#reconciler.stop()
     this.#eventLoop.stop()
-    await this.#deps.store.write.stopHost({ hostId: this.#deps.settings.hostId })
+    const { hostId } = this.#deps.settings
+    await this.#tryAtEnd('end not recorded', () => this.#deps.store.write.stopHost({ hostId }))
     this.#logger.info({ mode }, 'coordinator stopped')
+  }
+
+  async #handOff(): Promise<void> {
+    await this.#leases.handOff(this.#settings.handOffMs)
+  }
+
+  /** A store that fails now must not keep the process from ending: the next start finds what was not recorded. */
+  async #tryAtEnd(what: string, work: () => Promise<unknown>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      this.#logger.error({ err: error }, what)
+    }
   }
 
   #detach(): void {

@@ -4,7 +4,7 @@ import { findStopMode, RunStop, type RunStopMode } from '../engine/run-stop.ts'
 import type { SwarmEngine } from '../engine/swarm-engine.ts'
 import type { Logger } from '../platform/log.ts'
 import type { Claim } from '../store/contract.ts'
-import { LeaseLostError } from '../store/errors.ts'
+import { LeaseLostError, StoreError } from '../store/errors.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import type { Translator } from './translator.ts'
 
@@ -40,21 +40,39 @@ export class Executor {
     return this.#lastCompletionAt
   }
 
-  /** Begins at once and returns; the slot is held until the run ended, parked, was released or detached. */
+  /**
+   * Begins at once and returns; the slot is held until the run ended, parked, was released or detached. A run that is
+   * still worked on here was lost and claimed anew, by a process that slept longer than its lease: the work under the
+   * old epoch ends first.
+   */
   start(claim: Claim): void {
     const { run } = claim
     const { engine, leases, holder } = this.#deps
     const proof: LeaseProof = { runId: run.id, holder, epoch: run.lease.epoch }
+    const before = this.#held.get(run.id)
+    if (before !== undefined) this.stop(run.id, 'lease_lost')
     engine.slots.hold(run.id)
     leases.hold(run.id, run.lease.epoch)
     const translating = new AbortController()
-    const done = this.#run(claim, proof, translating.signal).finally(() => {
+    const done = this.#runAfter(before?.done, claim, proof, translating.signal).finally(() => {
+      // The entry of a later claim is that claim's to remove.
+      if (this.#held.get(run.id)?.translating !== translating) return
       this.#held.delete(run.id)
       leases.release(run.id)
       engine.slots.release(run.id)
       this.#onFree()
     })
     this.#held.set(run.id, { done, translating })
+  }
+
+  async #runAfter(
+    before: Promise<void> | undefined,
+    claim: Claim,
+    proof: LeaseProof,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await before
+    await this.#run(claim, proof, signal)
   }
 
   /** Stops the work on one run here. */
@@ -81,14 +99,17 @@ export class Executor {
       if (end === 'finished') this.#lastCompletionAt = this.#now()
       logger.info({ end }, 'run left')
     } catch (error) {
-      if (signal.aborted) return
+      if (signal.aborted && !(error instanceof StoreError)) return
       if (error instanceof LeaseLostError) logger.warn({}, 'run given up: somebody else holds it')
       // The lease is left to expire: another attempt begins, by this coordinator or by another one.
       else logger.error({ err: error }, 'run given up because of a mistake or a failing store')
     }
   }
 
-  /** @returns whether there is a run to drive; one that was canceled meanwhile ends here, because nobody drives it */
+  /**
+   * @returns whether there is a run to drive; one that was canceled meanwhile ends here, because nobody drives it,
+   * and one that this process has no time for goes back to the queue
+   */
   async #translate(claim: Claim, proof: LeaseProof, signal: AbortSignal): Promise<boolean> {
     const { translator } = this.#deps
     try {
@@ -96,8 +117,10 @@ export class Executor {
       if (isTranslated) signal.throwIfAborted()
       return isTranslated
     } catch (error) {
-      if (findStopMode(signal) !== 'cancel') throw error
-      await translator.cancel(proof)
+      const mode = findStopMode(signal)
+      if (mode === 'cancel') await translator.cancel(proof)
+      else if (mode === 'detach') await translator.giveBack(proof)
+      else throw error
       return false
     }
   }

@@ -1,6 +1,7 @@
 import type { HostId, RunId, SandboxId } from '../domain/id.ts'
 import { EXTERNAL_WORKFLOW } from '../domain/run.ts'
 import { removeStaleDoors } from '../engine/attempt-door.ts'
+import { keepAllBut } from '../engine/keep-all-but.ts'
 import type { Logger } from '../platform/log.ts'
 import type { SandboxDriver } from '../sandbox/contract.ts'
 import type { Store } from '../store/contract.ts'
@@ -121,7 +122,7 @@ export class Reconciler {
       else stale.push(entry.id)
     }
     const unused = present.map((record) => record.sandboxId).filter((id) => !inUse.has(id))
-    const report = await this.#driver.gc(new AllBut(unused))
+    const report = await this.#driver.gc(keepAllBut(unused))
     for (const sandboxId of stale) await this.#store.write.markSandbox({ sandboxId, status: 'gone' })
     if (report.removed.length > 0) this.#logger.info({ sandboxIds: report.removed }, 'sandboxes removed')
     for (const problem of report.problems) this.#logger.warn({ problem }, 'sandbox not removed')
@@ -133,19 +134,5 @@ export class Reconciler {
     this.#present = this.#present.then(work).catch((error: unknown) => {
       this.#logger.error({ err: error }, 'reconciliation failed')
     })
-  }
-}
-
-/** Every sandbox except these, also those that nobody has heard of yet. */
-class AllBut extends Set<SandboxId> {
-  readonly #except: ReadonlySet<SandboxId>
-
-  constructor(except: readonly SandboxId[]) {
-    super()
-    this.#except = new Set(except)
-  }
-
-  override has(sandboxId: SandboxId): boolean {
-    return !this.#except.has(sandboxId)
   }
 }

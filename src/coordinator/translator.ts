@@ -9,10 +9,12 @@ import { decideTicketAfterFailure, type TicketAfterFailure } from '../domain/run
 import type { Ticket } from '../domain/ticket.ts'
 import { loadWorkflow } from '../engine/load-workflow.ts'
 import type { ForgeCatalogue, RunRetry } from '../engine/ports.ts'
+import { untilRecorded } from '../engine/until-recorded.ts'
 import { toBranchName } from '../forge/branch-name.ts'
 import { ForgeError, type Mirror } from '../forge/contract.ts'
+import type { Logger } from '../platform/log.ts'
 import type { Claim, Store } from '../store/contract.ts'
-import { NotFoundError } from '../store/errors.ts'
+import { NotFoundError, StoreError } from '../store/errors.ts'
 import { parseWorkflow } from '../workflow/parse-workflow.ts'
 import { resolveInputs } from '../workflow/resolve-inputs.ts'
 import type { RouteExplanation } from './control.ts'
@@ -25,6 +27,7 @@ export type TranslatorDeps = {
   readonly forges: ForgeCatalogue
   readonly rules: readonly RouteRule[]
   readonly runRetry: RunRetry
+  readonly logger: Logger
 }
 
 /** What a run cannot begin with; recorded as the run's end. */
@@ -56,17 +59,17 @@ export class Translator {
       await this.#translate(claim, proof, signal)
       return true
     } catch (error) {
+      if (signal.aborted || error instanceof StoreError) throw error
       const failure = toUntranslatable(error)
-      if (signal.aborted || failure === undefined) throw error
-      await this.#deps.store.write.finishRun({
-        ...proof,
-        outcome: {
-          status: 'failed',
-          reason: failure.reason,
-          detail: failure.message.slice(0, 8_000),
-          ticket: this.#decideTicket(failure.reason, claim.ticket),
-        },
-      })
+      this.#deps.logger.warn({ runId: proof.runId, err: error }, 'ticket could not be translated')
+      const outcome = {
+        status: 'failed' as const,
+        reason: failure.reason,
+        detail: failure.message.slice(0, 8_000),
+        ticket: this.#decideTicket(failure.reason, claim.ticket),
+      }
+      const { store, logger } = this.#deps
+      await untilRecorded(() => store.write.finishRun({ ...proof, outcome }), { signal, logger })
       return false
     }
   }
@@ -77,6 +80,11 @@ export class Translator {
       ...proof,
       outcome: { status: 'canceled', reason: 'canceled_by_person', detail: 'canceled before it began' },
     })
+  }
+
+  /** Puts a claimed run back at once, for the next process to translate. */
+  async giveBack(proof: LeaseProof): Promise<void> {
+    await this.#deps.store.write.releaseRun(proof)
   }
 
   /** Why the ticket would go where it goes; reads, changes nothing. */
@@ -114,7 +122,7 @@ export class Translator {
       mirror && baseCommit && startCommit
         ? await mirror.mergeBase(baseCommit, startCommit, signal)
         : undefined
-    await store.write.translateRun({
+    const translation = {
       ...proof,
       workflowId: record.id,
       workflow: `${record.name}@${record.version}`,
@@ -130,7 +138,8 @@ export class Translator {
         rule: result.rule,
         feedback: earlier.feedback,
       },
-    })
+    }
+    await untilRecorded(() => store.write.translateRun(translation), { signal, logger: this.#deps.logger })
   }
 
   #route(ticket: Ticket, project: Project, file: ProjectFile): RouteExplanation {
@@ -241,8 +250,12 @@ async function resolveStart(
   return earlier ?? repository.baseCommit
 }
 
-function toUntranslatable(error: unknown): Untranslatable | undefined {
+/** A mistake of ours, or a disk in trouble, counts as a run too, so that it cannot repeat for ever. */
+function toUntranslatable(error: unknown): Untranslatable {
   if (error instanceof Untranslatable) return error
   if (error instanceof ForgeError) return new Untranslatable(error.reason, error.message)
-  return undefined
+  const message = error instanceof Error ? error.message : String(error)
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  const isNoRoom = code === 'ENOSPC' || code === 'EDQUOT'
+  return new Untranslatable(isNoRoom ? 'disk_full' : 'forge_failed', `internal error: ${message}`)
 }

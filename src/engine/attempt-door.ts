@@ -19,7 +19,7 @@ export async function openAttemptDoor(
     runId: state.run.id,
     ticketId: state.ticket.id,
     runTokenSha256: handle.runTokenSha256,
-    expiresAt: context.attempt.startedAt + job.timeoutMs + EXPIRY_MARGIN_MS,
+    expiresAt: toExpiry(context, job),
     directory,
     policy: job.policy,
     onEvent: (event) => record(context, event),
@@ -41,6 +41,11 @@ export async function removeStaleDoors(stateDir: string, inUse: ReadonlySet<stri
   const names = await readdir(join(stateDir, 'doors')).catch(() => [])
   const stale = names.filter((name) => !inUse.has(name))
   await Promise.all(stale.map((name) => rm(join(stateDir, 'doors', name), { recursive: true, force: true })))
+}
+
+/** From when on the attempt's credential opens nothing, whatever becomes of the run. */
+export function toExpiry({ attempt }: AttemptContext, { timeoutMs }: SandboxJob): number {
+  return attempt.startedAt + timeoutMs + EXPIRY_MARGIN_MS
 }
 
 const EXPIRY_MARGIN_MS = 60_000

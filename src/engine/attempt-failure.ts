@@ -54,7 +54,14 @@ export function toAttemptFailure(error: unknown, logger: Logger): AttemptFailure
     return new AttemptFailure(reason, `${error.message}${advice}`, { status, cause: error })
   }
   if (error instanceof ForgeError) return new AttemptFailure(error.reason, error.message, { cause: error })
-  logger.error({ err: error }, 'attempt ended by a mistake in Swarm')
   const message = error instanceof Error ? error.message : String(error)
+  if (isNoRoom(error)) return new AttemptFailure('disk_full', message, { cause: error })
+  logger.error({ err: error }, 'attempt ended by a mistake in Swarm')
   return new AttemptFailure('sandbox_failed', `internal error: ${message}`, { cause: error })
+}
+
+/** This host's disk, in the words of the system or of the store. */
+function isNoRoom(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'disk_full'
 }

@@ -3,16 +3,18 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SANDBOX_LAYOUT } from '../agent/contract.ts'
 import { packFiles } from '../agent/pack-files.ts'
-import { toId } from '../domain/id.ts'
+import { type SandboxId, toId } from '../domain/id.ts'
 import type { Door } from '../gateway/contract.ts'
 import type { Sandbox } from '../sandbox/contract.ts'
 import { type AttemptContext, type AttemptHandle, parseHandle, toHandleJson } from './attempt-context.ts'
-import { doorDirectory, openAttemptDoor, removeDoorDirectory } from './attempt-door.ts'
+import { doorDirectory, openAttemptDoor, removeDoorDirectory, toExpiry } from './attempt-door.ts'
 import { AttemptFailure } from './attempt-failure.ts'
+import { endSandbox, removeEarlierSandboxes, removeSandbox } from './end-sandbox.ts'
 import type { LiveSandboxes } from './live-sandboxes.ts'
 import { packFile } from './pack-file.ts'
 import { findStopMode } from './run-stop.ts'
 import type { SandboxJob } from './sandbox-job.ts'
+import { untilRecorded } from './until-recorded.ts'
 import { runWorkspaceVerb } from './workspace-verb.ts'
 
 /** A sandbox that is ready, or was found again, with its way out and the notes about it. */
@@ -31,82 +33,87 @@ export type LiveAttempt = {
 export async function launchAttempt(
   context: AttemptContext,
   job: SandboxJob,
-  sandboxes: LiveSandboxes,
+  live: LiveSandboxes,
   signal: AbortSignal,
 ): Promise<LiveAttempt> {
-  const { baseCommit } = context.attempt
-  const known = parseHandle(context.attempt.handle)
-  const runId = context.state.run.id
-  const found = known && (await adoptSandbox(context, job, known, signal))
-  if (found !== undefined) sandboxes.add(runId, found.sandbox)
-  if (found !== undefined && context.attempt.phase !== 'launching') return found
-  if (found === undefined && context.attempt.phase !== 'launching') {
+  const { attempt, state } = context
+  const known = parseHandle(attempt.handle)
+  const found = known && (await adoptSandbox(context, job, known, live, signal))
+  if (attempt.phase !== 'launching') {
+    if (found !== undefined) return found
     throw new AttemptFailure('sandbox_lost', 'the sandbox was gone when the coordinator came back to it', {
       status: 'lost',
     })
   }
-  const live = found ?? (await spawnSandbox(context, job, signal))
-  sandboxes.add(runId, live.sandbox)
+  const launched = found ?? (await spawnSandbox(context, job, live, signal))
+  live.add(state.run.id, launched.sandbox)
   try {
-    await putContext(context, job, live.sandbox, signal)
-    if (job.needsWorkspace) await openWorkspace(context, live.sandbox, baseCommit, signal)
-    await context.deps.store.write.advanceAttempt({
-      ...context.proof,
-      attemptId: context.attempt.id,
-      phase: 'awaiting',
-      handle: toHandleJson(live.handle),
-      sandboxId: live.sandbox.id,
-    })
+    await putContext(context, job, launched.sandbox, signal)
+    if (job.needsWorkspace) await openWorkspace(context, launched.sandbox, attempt.baseCommit, signal)
+    await untilRecorded(
+      () =>
+        context.deps.store.write.advanceAttempt({
+          ...context.proof,
+          attemptId: attempt.id,
+          phase: 'awaiting',
+          handle: toHandleJson(launched.handle),
+          sandboxId: launched.sandbox.id,
+        }),
+      { signal, logger: context.logger },
+    )
   } catch (error) {
-    sandboxes.remove(runId, live.sandbox)
-    await abandon(context, live, signal)
+    live.remove(state.run.id, launched.sandbox)
+    await leaveSandbox(context, launched, signal, { graceMs: 0 })
     throw error
   }
-  return live
+  return launched
 }
 
-/** A half-made sandbox is not left behind, unless this process ends and the next one is to find it. */
-async function abandon(
-  { deps }: AttemptContext,
-  live: { sandbox: Sandbox; door: Door },
+/** A sandbox is not left behind, unless this process ends and the next one is to find it. */
+export async function leaveSandbox(
+  context: AttemptContext,
+  { sandbox, door }: { sandbox: Sandbox; door: Door },
   signal: AbortSignal,
+  { graceMs }: { graceMs: number },
 ): Promise<void> {
-  await live.door.close()
-  if (findStopMode(signal) === 'detach') return await live.sandbox[Symbol.asyncDispose]()
-  await live.sandbox.stop({ graceMs: 0 })
-  await removeDoorDirectory(deps.settings.stateDir, live.sandbox.id)
-  await deps.store.write.markSandbox({ sandboxId: live.sandbox.id, status: 'gone' })
+  if (findStopMode(signal) !== 'detach') return await endSandbox(context, { sandbox, door }, { graceMs })
+  await door.close()
+  await sandbox[Symbol.asyncDispose]()
 }
 
+/** What does not answer is removed, so that it is known to be gone before another one is made. */
 async function adoptSandbox(
   context: AttemptContext,
   job: SandboxJob,
   handle: AttemptHandle,
+  live: LiveSandboxes,
   signal: AbortSignal,
-): Promise<{ sandbox: Sandbox; door: Door; handle: AttemptHandle } | undefined> {
-  const { deps, logger } = context
+): Promise<LiveAttempt | undefined> {
+  const { deps, logger, state } = context
   const sandbox = await deps.sandboxes.driver.adopt(handle.sandboxId, signal)
   if (sandbox === undefined) {
-    await removeDoorDirectory(deps.settings.stateDir, handle.sandboxId)
-    await deps.store.write.markSandbox({
-      sandboxId: handle.sandboxId,
-      status: 'lost',
-      reason: 'sandbox_lost',
-    })
+    await removeSandbox(context, handle.sandboxId)
     return undefined
   }
-  logger.info({ sandboxId: handle.sandboxId, phase: context.attempt.phase }, 'sandbox adopted')
-  await sandbox.renewDeadman(deps.settings.deadmanMs)
-  const door = await openAttemptDoor(context, job, handle)
-  return { sandbox, door, handle }
+  let door: Door | undefined
+  try {
+    logger.info({ sandboxId: handle.sandboxId, phase: context.attempt.phase }, 'sandbox adopted')
+    await sandbox.renewDeadman(live.deadmanLeftMs(state.run.id, deps.settings.deadmanMs))
+    door = await openAttemptDoor(context, job, handle)
+    return { sandbox, door, handle }
+  } catch (error) {
+    await sandbox[Symbol.asyncDispose]()
+    throw error
+  }
 }
 
 /** The record is written before the sandbox exists, so that whatever is left of a crash is found by its name. */
 async function spawnSandbox(
   context: AttemptContext,
   job: SandboxJob,
+  live: LiveSandboxes,
   signal: AbortSignal,
-): Promise<{ sandbox: Sandbox; door: Door; handle: AttemptHandle }> {
+): Promise<LiveAttempt> {
   const { deps, proof, attempt, instance, state } = context
   const { driver } = deps.sandboxes
   const template = await deps.sandboxes.template(signal)
@@ -123,32 +130,35 @@ async function spawnSandbox(
     failure: null,
     findings: [],
   }
-  await deps.store.write.createSandboxEntry({
-    ...proof,
-    id: sandboxId,
-    hostId: deps.settings.hostId,
-    driver: driver.name,
-    stepInstanceId: instance.id,
-    attemptId: attempt.id,
-  })
-  await deps.store.write.createToken({
-    name: `run ${state.run.id} ${instance.key} attempt ${attempt.number}`,
-    scopes: ['run'],
-    expiresAt: null,
-    secretHash: runTokenSha256,
-    runId: state.run.id,
-    actor: 'coordinator',
-  })
-  await deps.store.write.advanceAttempt({
-    ...proof,
-    attemptId: attempt.id,
-    phase: 'launching',
-    handle: toHandleJson(handle),
-    sandboxId,
-  })
+  await removeEarlierSandboxes(context)
+  const { write } = deps.store
+  const record = <T>(work: () => Promise<T>) => untilRecorded(work, { signal, logger: context.logger })
+  await record(() =>
+    write.createSandboxEntry({
+      ...proof,
+      id: sandboxId,
+      hostId: deps.settings.hostId,
+      driver: driver.name,
+      stepInstanceId: instance.id,
+      attemptId: attempt.id,
+    }),
+  )
+  await record(() =>
+    write.createToken({
+      name: `run ${state.run.id} ${instance.key} attempt ${attempt.number}`,
+      scopes: ['run'],
+      expiresAt: toExpiry(context, job),
+      secretHash: runTokenSha256,
+      runId: state.run.id,
+      actor: 'coordinator',
+    }),
+  )
+  const note = { ...proof, attemptId: attempt.id, handle: toHandleJson(handle), sandboxId }
+  await record(() => write.advanceAttempt({ ...note, phase: 'launching' }))
   const door = await openAttemptDoor(context, job, handle)
+  let sandbox: Sandbox | undefined
   try {
-    const sandbox = await driver.spawn(
+    sandbox = await driver.spawn(
       {
         sandboxId,
         template,
@@ -156,7 +166,7 @@ async function spawnSandbox(
         env: toSandboxEnv(context, runToken),
         gatewayDirectory: doorDirectory(deps.settings.stateDir, sandboxId),
         hostname: `swarm-${state.ticket.key.toLowerCase()}`,
-        deadmanMs: deps.settings.deadmanMs,
+        deadmanMs: live.deadmanLeftMs(state.run.id, deps.settings.deadmanMs),
         labels: {
           ticket: state.ticket.key,
           run: state.run.id,
@@ -166,13 +176,29 @@ async function spawnSandbox(
       },
       signal,
     )
+    // The start took its time: leases were renewed meanwhile.
+    await sandbox.renewDeadman(live.deadmanLeftMs(state.run.id, deps.settings.deadmanMs))
     await deps.store.write.markSandbox({ sandboxId, status: 'ready' })
     return { sandbox, door, handle }
   } catch (error) {
+    if (sandbox !== undefined) await leaveSandbox(context, { sandbox, door }, signal, { graceMs: 0 })
+    else await forgetSandbox(context, sandboxId, door)
+    throw error
+  }
+}
+
+/** After a spawn that failed: the driver has left nothing behind. */
+async function forgetSandbox(
+  { deps, logger }: AttemptContext,
+  sandboxId: SandboxId,
+  door: Door,
+): Promise<void> {
+  try {
     await door.close()
     await removeDoorDirectory(deps.settings.stateDir, sandboxId)
     await deps.store.write.markSandbox({ sandboxId, status: 'gone', reason: 'sandbox_failed' })
-    throw error
+  } catch (error) {
+    logger.warn({ err: error, sandboxId }, 'failed spawn not cleaned up')
   }
 }
 

@@ -11,6 +11,7 @@ import {
 import { AttemptFailure } from './attempt-failure.ts'
 import type { LiveAttempt } from './launch-attempt.ts'
 import type { JobCommand, SandboxJob } from './sandbox-job.ts'
+import { untilRecorded } from './until-recorded.ts'
 
 export type CommandsEnd = {
   /** One for each command that was executed, in order */
@@ -19,6 +20,8 @@ export type CommandsEnd = {
   readonly failure: AgentFailure | null
 }
 
+/** Time that a guest has to report that a command's time was up, `ms` */
+const OVERDUE_MS = 30_000
 const TAIL_BYTES = 4_096
 /** Kept of the standard output of a `run` step */
 const STDOUT_BYTES = 65_536
@@ -39,6 +42,7 @@ export async function runCommands(
   const reader = job.agent?.adapter.openEvents()
   const watcher = new EventWatcher(context, reader, live.handle.failure)
   let handle = live.handle
+  if (hasFailedSetup(job, handle)) return { ended: handle.ended, failure: watcher.failure }
   for (const command of job.commands.slice(handle.ended.length)) {
     const ended = await runCommand(context, job, {
       command,
@@ -53,16 +57,21 @@ export async function runCommands(
       ended: [...handle.ended, ended],
       stdoutBase: log.position.stdoutOffset,
       stderrBase: log.position.stderrOffset,
+      failure: watcher.failure,
     }
-    await context.deps.store.write.advanceAttempt({
-      ...context.proof,
-      attemptId: context.attempt.id,
-      phase: 'awaiting',
-      handle: toHandleJson(handle),
+    const note = { ...context.proof, attemptId: context.attempt.id, handle: toHandleJson(handle) }
+    await untilRecorded(() => context.deps.store.write.advanceAttempt({ ...note, phase: 'awaiting' }), {
+      signal,
+      logger: context.logger,
     })
-    if (command.role === 'setup' && ended.code !== 0) break
+    if (hasFailedSetup(job, handle)) break
   }
   return { ended: handle.ended, failure: watcher.failure }
+}
+
+/** Also true of notes that a process before this one took: what was not begun then is not begun now. */
+function hasFailedSetup(job: SandboxJob, { ended }: AttemptHandle): boolean {
+  return ended.some(({ code }, index) => job.commands[index]?.role === 'setup' && code !== 0)
 }
 
 type CommandRun = {
@@ -97,7 +106,11 @@ async function runCommand(context: AttemptContext, job: SandboxJob, run: Command
   // Output that is in the log already is read once more for what the agent said in it, not written again.
   const replayUntil = stdoutOffset
   if (isMain) stdoutOffset = 0
-  for await (const event of sandbox.attach(command.execId, { stdoutOffset, stderrOffset, signal })) {
+  // The guest ends the command in its time; one that does not even say so is not waited for.
+  const overdue = AbortSignal.timeout(leftMs + OVERDUE_MS)
+  const untilOverdue = AbortSignal.any([signal, overdue])
+  const offsets = { stdoutOffset, stderrOffset, signal: untilOverdue }
+  for await (const event of sandbox.attach(command.execId, offsets)) {
     switch (event.kind) {
       case 'stdout': {
         const isReplay = event.offset < replayUntil
@@ -126,6 +139,7 @@ async function runCommand(context: AttemptContext, job: SandboxJob, run: Command
     }
   }
   signal.throwIfAborted()
+  if (overdue.aborted) throw timedOut(job)
   throw new SandboxError('sandbox_lost', 'the output ended without an exit status')
 }
 

@@ -1,15 +1,17 @@
-import { DEFAULT_RETRY, decideRetry } from '../domain/retry.ts'
+import type { AttemptLogWriter } from '../store/attempt-log.ts'
 import { StoreError } from '../store/errors.ts'
 import { type AttemptContext, toHandleJson } from './attempt-context.ts'
-import { removeDoorDirectory } from './attempt-door.ts'
 import { AttemptFailure, toAttemptFailure } from './attempt-failure.ts'
 import { concludeCommands } from './conclude-attempt.ts'
+import { endSandbox, removeEarlierSandboxes } from './end-sandbox.ts'
 import { bringWorkHome } from './harvest-attempt.ts'
-import { type LiveAttempt, launchAttempt } from './launch-attempt.ts'
+import { type LiveAttempt, launchAttempt, leaveSandbox } from './launch-attempt.ts'
 import type { LiveSandboxes } from './live-sandboxes.ts'
+import { recordFailure } from './record-failure.ts'
 import { runCommands } from './run-commands.ts'
 import { findStopMode } from './run-stop.ts'
 import { type SandboxJob, toSandboxJob } from './sandbox-job.ts'
+import { isPassing, untilRecorded } from './until-recorded.ts'
 
 /**
  * Runs one attempt of one step instance in a sandbox: `launch → await → harvest`, from wherever the process before
@@ -28,18 +30,21 @@ export class StepExecutor {
    * @throws StoreError, `lease_lost` above all; the sandbox is gone then
    */
   async execute(context: AttemptContext, signal: AbortSignal): Promise<void> {
+    const { logger } = context
     try {
       const job = await toSandboxJob(context, signal)
-      const live = await launchAttempt(context, job, this.#live, signal)
-      await this.#drive(context, job, live, signal)
+      const launched = await launchAttempt(context, job, this.#live, signal)
+      await this.#drive(context, job, launched, signal)
     } catch (error) {
-      if (error instanceof StoreError) throw error
       const mode = findStopMode(signal)
       if (mode === 'detach' || mode === 'lease_lost') return
-      await recordFailure(
-        context,
-        mode === 'cancel' ? canceled() : toAttemptFailure(error, context.logger),
-        mode === 'cancel',
+      if (isRefusal(error)) throw error
+      const isCanceled = mode === 'cancel'
+      const failure = isCanceled ? canceled() : toAttemptFailure(error, logger)
+      await untilRecorded(() => recordFailure(context, failure, { isCanceled }), { signal, logger })
+      // One that was never reached, because adopting it or the job itself failed.
+      await removeEarlierSandboxes(context).catch((err: unknown) =>
+        logger.warn({ err }, 'sandbox not removed'),
       )
     }
   }
@@ -48,26 +53,19 @@ export class StepExecutor {
   async #drive(
     context: AttemptContext,
     job: SandboxJob,
-    live: LiveAttempt,
+    launched: LiveAttempt,
     signal: AbortSignal,
   ): Promise<void> {
-    const { deps } = context
-    const { sandbox, door } = live
-    let keep = false
+    const runId = context.state.run.id
+    this.#live.add(runId, launched.sandbox)
+    let isDone = false
     try {
-      await this.#awaitAndHarvest(context, job, live, signal)
-    } catch (error) {
-      keep = findStopMode(signal) === 'detach'
-      throw error
+      await this.#awaitAndHarvest(context, job, launched, signal)
+      isDone = true
     } finally {
-      this.#live.remove(context.state.run.id, sandbox)
-      await door.close()
-      if (keep) await sandbox[Symbol.asyncDispose]()
-      else {
-        await sandbox.stop({ graceMs: STOP_GRACE_MS })
-        await removeDoorDirectory(deps.settings.stateDir, sandbox.id)
-        await deps.store.write.markSandbox({ sandboxId: sandbox.id, status: 'gone' })
-      }
+      this.#live.remove(runId, launched.sandbox)
+      if (isDone) await endSandbox(context, launched, { graceMs: STOP_GRACE_MS })
+      else await leaveSandbox(context, launched, signal, { graceMs: STOP_GRACE_MS })
     }
   }
 
@@ -77,74 +75,65 @@ export class StepExecutor {
     live: LiveAttempt,
     signal: AbortSignal,
   ): Promise<void> {
-    const { deps, proof, attempt, state, instance } = context
+    const { deps, attempt, state, instance } = context
     const log = await deps.logs.open({ runId: state.run.id, stepKey: instance.key, attempt: attempt.number })
+    try {
+      await this.#record(context, job, live, log, signal)
+    } finally {
+      // Nobody appends to it any more, unless the next process does.
+      if (findStopMode(signal) !== 'detach') await closeLog(context, log)
+    }
+  }
+
+  async #record(
+    context: AttemptContext,
+    job: SandboxJob,
+    live: LiveAttempt,
+    log: AttemptLogWriter,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { deps, proof, attempt, logger } = context
+    const { write } = deps.store
+    const record = (work: () => Promise<void>) => untilRecorded(work, { signal, logger })
     const end = await runCommands(context, job, live, log, signal)
-    await deps.store.write.advanceAttempt({
-      ...proof,
-      attemptId: attempt.id,
-      phase: 'harvesting',
-      handle: toHandleJson({ ...live.handle, ended: end.ended, failure: end.failure }),
-    })
+    const advance = async (findings: readonly string[]) => {
+      const handle = toHandleJson({ ...live.handle, ...end, findings })
+      await record(() =>
+        write.advanceAttempt({ ...proof, attemptId: attempt.id, phase: 'harvesting', handle }),
+      )
+    }
+    await advance([])
     // Work is brought home before anyone asks whether it is good: what was made is kept, also when it failed.
     const home = job.bringsWorkHome ? await bringWorkHome(context, live, signal) : undefined
     const resultCommit = home?.commit ?? null
-    if (home !== undefined && home.findings.length > 0) {
-      const handle = toHandleJson({ ...live.handle, ...end, findings: home.findings })
-      await deps.store.write.advanceAttempt({ ...proof, attemptId: attempt.id, phase: 'harvesting', handle })
-    }
+    if (home !== undefined && home.findings.length > 0) await advance(home.findings)
     try {
       const { outputs, exitCode } = await concludeCommands(job, end, live.sandbox)
       signal.throwIfAborted()
-      await log.close()
-      await deps.store.write.succeedAttempt({
-        ...proof,
-        attemptId: attempt.id,
-        outputs,
-        exitCode,
-        resultCommit,
-      })
+      await closeLog(context, log)
+      await record(() =>
+        write.succeedAttempt({ ...proof, attemptId: attempt.id, outputs, exitCode, resultCommit }),
+      )
     } catch (error) {
       if (!(error instanceof AttemptFailure) || signal.aborted) throw error
-      await log.close()
-      await recordFailure(context, error, false, resultCommit)
+      await closeLog(context, log)
+      await record(() => recordFailure(context, error, { resultCommit }))
     }
   }
 }
 
 const STOP_GRACE_MS = 1_000
 
-function canceled(): AttemptFailure {
-  return new AttemptFailure('canceled_by_person', 'canceled while it ran')
+/** The store does not want this write, now or later: the lease above all. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof StoreError && !isPassing(error)
 }
 
-async function recordFailure(
-  context: AttemptContext,
-  failure: AttemptFailure,
-  isCanceled: boolean,
-  resultCommit: string | null = null,
-): Promise<void> {
-  const { deps, proof, attempt, step, logger } = context
-  const decision = isCanceled
-    ? { kind: 'give-up' as const }
-    : decideRetry({
-        policy: step.retry ?? DEFAULT_RETRY,
-        reason: failure.reason,
-        attempt: attempt.number,
-        now: deps.store.now(),
-        random: deps.random.number(),
-        ...(failure.retryAfterMs === undefined ? {} : { retryAfterMs: failure.retryAfterMs }),
-      })
-  logger.info({ reason: failure.reason, decision: decision.kind }, 'attempt failed')
-  await deps.store.write.failAttempt({
-    ...proof,
-    attemptId: attempt.id,
-    status: isCanceled ? 'canceled' : failure.status,
-    reason: failure.reason,
-    detail: failure.message.slice(0, 8_000),
-    exitCode: failure.exitCode,
-    resultCommit,
-    ...(failure.outputs === undefined ? {} : { outputs: failure.outputs }),
-    ...(decision.kind === 'retry' ? { retryAt: decision.notBefore } : {}),
-  })
+/** A log that cannot be closed costs its last lines, never the result. */
+async function closeLog({ logger }: AttemptContext, log: AttemptLogWriter): Promise<void> {
+  await log.close().catch((err: unknown) => logger.warn({ err }, 'log not closed'))
+}
+
+function canceled(): AttemptFailure {
+  return new AttemptFailure('canceled_by_person', 'canceled while it ran')
 }

@@ -1,24 +1,29 @@
 import type { StepInstanceId } from '../domain/id.ts'
 import type { JsonObject } from '../domain/json.ts'
+import type { Reason } from '../domain/reason.ts'
 import type { LeaseProof } from '../domain/run.ts'
 import { type Attempt, type StepInstance, toInstanceKey } from '../domain/step.ts'
 import type { Logger } from '../platform/log.ts'
 import type { RunState } from '../store/contract.ts'
+import { StoreError } from '../store/errors.ts'
 import type { Decision } from '../workflow/decision.ts'
 import { plan } from '../workflow/planner.ts'
 import type { StepWork } from '../workflow/step-work.ts'
 import type { Step, Workflow } from '../workflow/workflow.ts'
-import { type AttemptContext, isSandboxWork, type SandboxWork } from './attempt-context.ts'
+import { type AttemptContext, isSandboxWork } from './attempt-context.ts'
+import { AttemptFailure, toAttemptFailure } from './attempt-failure.ts'
 import { Bell } from './bell.ts'
 import { decideBase } from './decide-base.ts'
 import type { HostSlots } from './host-slots.ts'
 import { loadWorkflow } from './load-workflow.ts'
 import { openStepWait } from './open-step-wait.ts'
 import type { EngineDeps } from './ports.ts'
+import { recordFailure } from './record-failure.ts'
 import { findStopMode, RunStop, type RunStopMode } from './run-stop.ts'
 import type { StepExecutor } from './step-executor.ts'
 import { toPlannerState } from './to-planner-state.ts'
 import { toFailedOutcome, toSucceededOutcome } from './to-run-outcome.ts'
+import { isPassing, untilRecorded } from './until-recorded.ts'
 
 /** How driving a run ended; only `finished` ends the run itself. */
 export type DriveEnd = 'finished' | 'parked' | 'released' | 'detached' | 'lost'
@@ -75,7 +80,10 @@ export class WorkflowDispatcher {
    */
   async drive(): Promise<DriveEnd> {
     try {
-      return await this.#driveUntilEnd()
+      const end = await this.#driveUntilEnd()
+      // A sandbox may still be ending: its run is not left before it has.
+      await this.#settle()
+      return end
     } catch (error) {
       if (!this.#stop.signal.aborted) this.stop('lease_lost')
       await this.#settle()
@@ -89,18 +97,30 @@ export class WorkflowDispatcher {
     if (workflowId === null) throw new Error(`run ${state.run.id} was not translated`)
     const loaded = await loadWorkflow(this.#deps.store.read, workflowId)
     if (!loaded.ok) return await this.#fail(state, loaded.detail)
-    this.#resumeAttempts(state, loaded.workflow)
+    await this.#resumeAttempts(state, loaded.workflow)
     for (;;) {
-      const end = await this.#round(loaded.workflow)
-      if (end !== undefined) return end
+      if (this.#trouble !== undefined) throw this.#trouble
+      const mode = findStopMode(this.signal)
+      if (mode !== undefined) return await this.#end(mode)
+      try {
+        const end = await this.#round(loaded.workflow)
+        if (end !== undefined) return end
+      } catch (error) {
+        await this.#bear(error)
+      }
     }
+  }
+
+  /** A round that was stopped, or that the store had no room for, is followed by another one; anything else ends it. */
+  async #bear(error: unknown): Promise<void> {
+    if (isPassing(error)) {
+      this.#logger.warn({ err: error }, 'store in trouble; the run is looked at again')
+      await this.#bell.wait({ timeoutMs: SHORT_WAIT_MS })
+    } else if (error instanceof StoreError || !this.signal.aborted) throw error
   }
 
   /** One load, decide, apply; `undefined`: another round follows. */
   async #round(workflow: Workflow): Promise<DriveEnd | undefined> {
-    if (this.#trouble !== undefined) throw this.#trouble
-    const mode = findStopMode(this.signal)
-    if (mode !== undefined) return await this.#end(mode)
     const state = await this.#load()
     if (state.run.cancelRequestedAt !== null) {
       this.stop('cancel')
@@ -217,31 +237,53 @@ export class WorkflowDispatcher {
     })
   }
 
+  /**
+   * What goes wrong before an attempt has begun is an attempt that failed: it is counted, so that it cannot repeat
+   * for ever, and tried again by the same rules.
+   */
   async #start(instance: StepInstance, work: StepWork, state: RunState, workflow: Workflow): Promise<void> {
+    // Its attempt before may have been recorded already while its sandbox is still ending.
+    await this.#underWay.get(instance.id)
     const opening = { deps: this.#deps, proof: this.#proof, state, workflow, instance, signal: this.signal }
-    if (!isSandboxWork(work)) return await openStepWait(work, opening)
-    const base = await decideBase(work, opening)
-    if (base.kind === 'refused') {
-      await this.#deps.store.write.endStepInstance({
-        ...this.#proof,
-        stepInstanceId: instance.id,
-        status: 'failed',
-        reason: base.reason,
-        detail: base.detail,
-      })
-      return
+    try {
+      if (!isSandboxWork(work)) return await openStepWait(work, opening)
+      const base = await decideBase(work, opening)
+      if (base.kind === 'refused') return await this.#refuse(instance, base)
+      const attempt = await this.#startAttempt(instance, work, base.commit)
+      this.#execute({ ...this.#toContext({ state, workflow, instance, attempt }), work })
+    } catch (error) {
+      if (error instanceof StoreError || this.signal.aborted) throw error
+      const attempt = await this.#startAttempt(instance, work, null)
+      const context = this.#toContext({ state, workflow, instance, attempt })
+      await recordFailure(context, toAttemptFailure(error, context.logger))
     }
-    const attempt = await this.#deps.store.write.startAttempt({
+  }
+
+  async #refuse(
+    instance: StepInstance,
+    { reason, detail }: { reason: Reason; detail: string },
+  ): Promise<void> {
+    const { write } = this.#deps.store
+    await write.endStepInstance({
+      ...this.#proof,
+      stepInstanceId: instance.id,
+      status: 'failed',
+      reason,
+      detail,
+    })
+  }
+
+  async #startAttempt(instance: StepInstance, work: StepWork, baseCommit: string | null): Promise<Attempt> {
+    return await this.#deps.store.write.startAttempt({
       ...this.#proof,
       stepInstanceId: instance.id,
       inputs: work as unknown as JsonObject,
-      baseCommit: base.commit,
+      baseCommit,
     })
-    this.#execute({ state, workflow, instance, attempt, work })
   }
 
   /** Attempts that a process before this one had under way: this is where a crash is survived. */
-  #resumeAttempts(state: RunState, workflow: Workflow): void {
+  async #resumeAttempts(state: RunState, workflow: Workflow): Promise<void> {
     for (const instance of state.instances) {
       if (instance.status !== 'running') continue
       const attempt = state.attempts.find(
@@ -250,34 +292,39 @@ export class WorkflowDispatcher {
       if (attempt === undefined || instance.inputs === null) {
         throw new Error(`step ${instance.key} of run ${state.run.id} runs without an attempt`)
       }
-      const work = instance.inputs as unknown as SandboxWork
-      this.#execute({ state, workflow, instance, attempt, work })
+      const work = instance.inputs as unknown as StepWork
+      const context = this.#toContext({ state, workflow, instance, attempt })
+      if (isSandboxWork(work)) this.#execute({ ...context, work })
+      // Counted by the process before this one, which ended before it could say why the step did not start.
+      else await recordFailure(context, new AttemptFailure('host_gone', 'the step could not be started'))
     }
   }
 
-  #execute(input: {
+  #toContext(input: {
     state: RunState
     workflow: Workflow
     instance: StepInstance
     attempt: Attempt
-    work: SandboxWork
-  }): void {
-    const { state, instance, attempt } = input
-    const context: AttemptContext = {
+  }): Omit<AttemptContext, 'work'> {
+    const { state, workflow, instance, attempt } = input
+    return {
       deps: this.#deps,
       proof: this.#proof,
       state,
-      workflow: input.workflow,
-      step: getStep(input.workflow, instance.stepId),
+      workflow,
+      step: getStep(workflow, instance.stepId),
       instance,
       attempt,
-      work: input.work,
       logger: this.#logger.child({
         ticketId: state.ticket.id,
         stepId: instance.key,
         attempt: attempt.number,
       }),
     }
+  }
+
+  #execute(context: AttemptContext): void {
+    const { state, instance } = context
     this.#slots.start(state.run.id)
     const execution = this.#executor
       .execute(context, this.signal)
@@ -314,7 +361,12 @@ export class WorkflowDispatcher {
       message: detail,
       outputs: {},
     })
-    await this.#deps.store.write.finishRun({ ...this.#proof, outcome })
+    const { signal } = this
+    const logger = this.#logger
+    await untilRecorded(() => this.#deps.store.write.finishRun({ ...this.#proof, outcome }), {
+      signal,
+      logger,
+    })
     return 'finished'
   }
 

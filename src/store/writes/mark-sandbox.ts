@@ -4,7 +4,7 @@ import { isTerminal, isTransition } from '../../domain/status.ts'
 import { IllegalTransitionError, NotFoundError } from '../errors.ts'
 import type { Tx } from '../transaction.ts'
 
-/** What is found twice changes nothing. */
+/** What is found twice changes nothing; what is known to be gone is not lost. */
 export async function markSandbox(
   tx: Tx,
   input: { sandboxId: SandboxId; status: 'ready' | 'stopping' | 'gone' | 'lost'; reason?: Reason },
@@ -17,7 +17,7 @@ export async function markSandbox(
     .where('s.id', '=', sandboxId)
     .executeTakeFirst()
   if (sandbox === undefined) throw new NotFoundError('sandbox', sandboxId)
-  if (sandbox.status === status) return
+  if (sandbox.status === status || (sandbox.status === 'gone' && status === 'lost')) return
   if (!isTransition('sandbox', sandbox.status, status)) {
     throw new IllegalTransitionError('sandbox', sandboxId, sandbox.status, status)
   }
