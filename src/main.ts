@@ -31,6 +31,7 @@ export type DaemonOptions = {
   readonly logger?: Logger
 }
 
+const LOOPBACK_HOSTS = ['localhost', '127.0.0.1', '::1']
 const SERVER_GRACE_MS = 2_000
 
 /**
@@ -61,6 +62,12 @@ export async function startDaemon({ config, secrets, logger: given }: DaemonOpti
     const { host, port } = config.listen
     const tcp = port === null ? undefined : await serveHttpOnTcp(handler, { host, port })
     if (tcp !== undefined) servers.push(tcp)
+    if (tcp !== undefined && !LOOPBACK_HOSTS.includes(host)) {
+      logger.warn(
+        { url: tcp.url },
+        'the API is open to the network without TLS: tokens can be read on the way',
+      )
+    }
     logger.info({ socket: apiSocketPath, url: tcp?.url ?? null, version }, 'swarm is up')
     return toDaemon(context, servers, apiSocketPath, tcp?.url ?? null, logger)
   } catch (error) {

@@ -128,8 +128,14 @@ describe('listen.allowed-hosts', () => {
     expect(await ask('swarm.example.org', 'https://evil.example.org')).toBe(403)
   })
 
+  test('an address beside loopback is a warning: there is no TLS', async () => {
+    expect(await start('listen: { host: 0.0.0.0, port: 0 }\nsandbox: { driver: fake }\n')).toContain(
+      'without TLS',
+    )
+  })
+
   test('by default that is loopback', async () => {
-    await start('listen: { port: 0 }\nsandbox: { driver: fake }\n')
+    expect(await start('listen: { port: 0 }\nsandbox: { driver: fake }\n')).not.toContain('without TLS')
     expect(await ask('swarm.example.org')).toBe(421)
   })
 })

@@ -156,6 +156,7 @@ describe('a file as it should be', () => {
   test('WAL, full synchronisation, foreign keys, strict tables, our mark, the version, readable by its owner only', async () => {
     await makeStore()
     expect((await stat(path)).mode & 0o777).toBe(0o600)
+    expect((await stat(`${path}.lock`)).mode & 0o777).toBe(0o600)
     edit(path, (db) => {
       const value = (text: string) => Object.values(db.prepare(text).get() ?? {})[0]
       expect(value('pragma journal_mode')).toBe('wal')

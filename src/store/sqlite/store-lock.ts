@@ -3,6 +3,7 @@
  * system drops it with the process, whatever way that ends, so there is never a stale one to remove.
  */
 import { randomUUID } from 'node:crypto'
+import { closeSync, openSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { StoreError } from '../errors.ts'
 import { type Connection, openConnection } from './connection.ts'
@@ -26,6 +27,7 @@ const BUSY_TIMEOUT_MS = 250
  */
 export function acquireStoreLock(path: string): StoreLock {
   const lockPath = `${path}.lock`
+  createPrivately(lockPath)
   let connection: Connection
   try {
     connection = openConnection(lockPath, { busyTimeoutMs: BUSY_TIMEOUT_MS })
@@ -39,6 +41,15 @@ export function acquireStoreLock(path: string): StoreLock {
     throw toRefusal(error, lockPath)
   }
   return { release: () => connection.close() }
+}
+
+/** Who can read the file can lock it against us, so that is its owner only. */
+function createPrivately(lockPath: string): void {
+  try {
+    closeSync(openSync(lockPath, 'a', 0o600))
+  } catch {
+    // Opening it as a database fails next, and says why in the store's own words.
+  }
 }
 
 /** The folder is there: a lock file that cannot be made in it means that it is read-only. */
