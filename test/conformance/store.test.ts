@@ -473,6 +473,14 @@ for (const { name, open, isDurable } of STORES) {
         expect((await store.read.listAttempts({})).length).toBe(0)
       })
 
+      test('a ticket that names the workflow external is left to outside agents', async () => {
+        const { id } = await create({ workflow: 'external' })
+        expect(await store.write.claimNext({ holder: HOLDER, leaseTtlMs: LEASE_TTL_MS })).toBeUndefined()
+        expect((await store.read.getFigures()).oldestClaimableAgeMs).toBeNull()
+        const claimed = await store.write.claimTicket({ holder: 'agent', leaseTtlMs: LEASE_TTL_MS })
+        expect(claimed?.ticket.id).toBe(id)
+      })
+
       test('a changed priority moves a queued run too', async () => {
         const [a, b] = [await create(), await create()]
         await store.write.releaseRun((await claim(store)).proof)

@@ -14,6 +14,8 @@ export type TestSwarmOptions = {
   /** Variables that the configuration refers to */
   readonly environment?: Readonly<Record<string, string>>
   readonly logger?: Logger
+  /** TCP beside the unix socket; none when absent */
+  readonly listen?: { readonly port: number }
   /** A folder that another one left: a restart */
   readonly directory?: string
 }
@@ -30,7 +32,7 @@ export type TestSwarm = AsyncDisposable & {
 /** Starts it; disposing ends it and removes its folder. */
 export async function startTestSwarm(options: TestSwarmOptions = {}): Promise<TestSwarm> {
   const directory = options.directory ?? (await makeTestDirectory())
-  const configPath = await writeTestConfig(directory, options.config ?? '')
+  const configPath = await writeTestConfig(directory, options.config ?? '', options.listen)
   const places = { home: directory, workingDirectory: directory, isRoot: true }
   const environment = options.environment ?? {}
   const { config } = await loadConfig({ configPath, environment, places })
@@ -60,8 +62,12 @@ export async function makeTestDirectory(): Promise<string> {
   return directory
 }
 
-export async function writeTestConfig(directory: string, more: string): Promise<string> {
+export async function writeTestConfig(
+  directory: string,
+  more: string,
+  listen?: { readonly port: number },
+): Promise<string> {
   const path = join(directory, 'config.yaml')
-  await writeFile(path, `state-dir: ${directory}/state\nlisten: { port: null }\n${more}`)
+  await writeFile(path, `state-dir: ${directory}/state\nlisten: { port: ${listen?.port ?? null} }\n${more}`)
   return path
 }

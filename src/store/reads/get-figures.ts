@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import { listStatuses, type StatusOf } from '../../domain/status.ts'
 import type { StoreFigures } from '../contract.ts'
+import { isNotExternal } from '../writes/claim-order.ts'
 import type { ReadContext } from './read.ts'
 
 export async function getFigures(context: ReadContext): Promise<StoreFigures> {
@@ -50,7 +51,7 @@ async function findOldestAge({ db, now }: ReadContext): Promise<number | null> {
   const { rows } = await sql<{ at: number | null }>`
     select min(at) as at from (
       select case when not_before > queued_at then not_before else queued_at end as at
-        from tickets where status = 'pending' and not_before <= ${now}
+        from tickets where status = 'pending' and not_before <= ${now} and ${isNotExternal('workflow')}
       union all
       select case when not_before > queued_at then not_before else queued_at end
         from runs where status = 'queued' and not_before <= ${now}

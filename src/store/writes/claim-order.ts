@@ -1,5 +1,6 @@
 import { type RawBuilder, type SqlBool, sql } from 'kysely'
 import type { ProjectId, RunId, TicketId } from '../../domain/id.ts'
+import { EXTERNAL_WORKFLOW } from '../../domain/run.ts'
 import type { Row } from '../rows.ts'
 import type { Tx } from '../transaction.ts'
 
@@ -15,11 +16,13 @@ export type TicketChoice = {
   /** Every one of these is on the ticket */
   readonly labels?: readonly string[]
   readonly types?: readonly string[]
+  /** Without the tickets that name the workflow `external`: they are left to outside agents */
+  readonly isForCoordinator?: boolean
 }
 
 /** The best of both queues. A run that was begun goes before a ticket of the same place. */
 export async function findBestCandidate(tx: Tx): Promise<Candidate | undefined> {
-  const ticket = await findBestTicket(tx, {})
+  const ticket = await findBestTicket(tx, { isForCoordinator: true })
   const run = await findBestRun(tx)
   if (ticket === undefined || run === undefined) return run ?? ticket
   return comparePlaces(run, ticket) <= 0 ? run : ticket
@@ -39,6 +42,7 @@ export async function findBestTicket(
     .select(['t.id as ticketId', 't.priority', 't.created_at as createdAt', 't.number as ticketNumber'])
     .where('t.status', '=', sql.lit('pending'))
     .where(isDue('t.not_before', tx.now))
+  if (choice.isForCoordinator === true) query = query.where(isNotExternal('t.workflow'))
   if (choice.projectId !== undefined) query = query.where('t.project_id', '=', choice.projectId)
   if (choice.types !== undefined && choice.types.length > 0) query = query.where('t.type', 'in', choice.types)
   for (const label of new Set(choice.labels ?? [])) {
@@ -93,4 +97,9 @@ export function placeOf(
   ticket: Row<'tickets'>,
 ): Pick<Row<'runs'>, 'priority' | 'ticket_created_at' | 'ticket_number'> {
   return { priority: ticket.priority, ticket_created_at: ticket.created_at, ticket_number: ticket.number }
+}
+
+/** Whether a coordinator may claim the ticket: it does not name the workflow of outside agents. */
+export function isNotExternal(column: string): RawBuilder<boolean> {
+  return sql<boolean>`coalesce(${sql.ref(column)}, '') <> ${sql.lit(EXTERNAL_WORKFLOW)}`
 }
