@@ -185,7 +185,7 @@ test('`swarm doctor` names what is wrong, its fix, and no key', async () => {
     fix: string | null
   }[]
   const byName = Object.fromEntries(checks.map((check) => [check.name, check]))
-  expect(byName['state directory']).toMatchObject({ state: 'fail', fix: `chmod go-w ${join(home, 'state')}` })
+  expect(byName['state directory']).toMatchObject({ state: 'fail', fix: `chmod 700 ${join(home, 'state')}` })
   expect(byName.store).toMatchObject({
     state: 'fail',
     detail: `${join(home, 'state/swarm.db')} is no SQLite database`,
