@@ -3,8 +3,13 @@ import { decideRetry, type RetryPolicy } from '../domain/retry.ts'
 import { Bell } from '../engine/bell.ts'
 import type { EngineDeps } from '../engine/ports.ts'
 import { type EffectEnd, sendEffect } from '../engine/send-effect.ts'
+import { isPassing, untilRecorded } from '../engine/until-recorded.ts'
 import type { Logger } from '../platform/log.ts'
-import type { Store } from '../store/contract.ts'
+import type { EffectOutcome, Store } from '../store/contract.ts'
+import { StoreError } from '../store/errors.ts'
+
+/** `isFinal`: sending it again cannot help, whatever its reason says */
+type FailedEffect = Extract<EffectEnd, { kind: 'failed' }> & { readonly isFinal?: boolean }
 
 const SENDING_COUNT_MAX = 4
 const EFFECT_TIMEOUT_MS = 10 * 60_000
@@ -103,10 +108,30 @@ export class Reporter {
     const end = await this.#try(effect, signal, logger)
     if (end === undefined) return
     if (end.kind === 'done') {
-      await this.#store.write.completeEffect({ effectId: effect.id, outcome: end.outcome })
-      logger.info({ kind: effect.kind, outcome: end.outcome.kind }, 'effect sent')
-      return
+      const detail = await this.#complete(effect, end.outcome, logger)
+      if (detail === undefined) return
+      await this.#fail(effect, { kind: 'failed', reason: 'forge_failed', detail, isFinal: true }, logger)
+    } else await this.#fail(effect, end, logger)
+  }
+
+  /**
+   * What has happened outside is recorded however long that takes: the store may be in trouble for a while.
+   * @returns why the store will never take it, when it will not
+   */
+  async #complete(effect: Effect, outcome: EffectOutcome, logger: Logger): Promise<string | undefined> {
+    const complete = () => this.#store.write.completeEffect({ effectId: effect.id, outcome })
+    try {
+      await untilRecorded(complete, { signal: this.#stop.signal, logger })
+      logger.info({ kind: effect.kind, outcome: outcome.kind }, 'effect sent')
+      return undefined
+    } catch (error) {
+      if (!(error instanceof StoreError) || isPassing(error)) throw error
+      logger.error({ err: error }, 'effect sent, but refused by the store')
+      return `it was sent, but cannot be recorded: ${error.message}`
     }
+  }
+
+  async #fail(effect: Effect, end: FailedEffect, logger: Logger): Promise<void> {
     const { reason, detail } = end
     const decision = decideRetry({
       policy: this.#retry,
@@ -117,12 +142,9 @@ export class Reporter {
       ...(end.retryAfterMs === undefined ? {} : { retryAfterMs: end.retryAfterMs }),
     })
     logger.warn({ kind: effect.kind, reason, detail, decision: decision.kind }, 'effect failed')
-    await this.#store.write.failEffect({
-      effectId: effect.id,
-      reason,
-      detail,
-      ...(decision.kind === 'retry' ? { retryAt: decision.notBefore } : {}),
-    })
+    const retry = decision.kind === 'retry' && end.isFinal !== true ? { retryAt: decision.notBefore } : {}
+    const fail = () => this.#store.write.failEffect({ effectId: effect.id, reason, detail, ...retry })
+    await untilRecorded(fail, { signal: this.#stop.signal, logger })
   }
 
   /** `undefined`: this process ends; the effect is sent again by the next one. */

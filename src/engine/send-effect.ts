@@ -170,11 +170,15 @@ async function close(deps: EngineDeps, payload: PullRequestPayload, signal: Abor
   if (found === undefined) return missing(payload.pullRequestId)
   const { forge, project, pullRequest } = found
   const mirror = await forge.ensureMirror(project, signal)
-  await forge.closePullRequest({ project, mirror, number: pullRequest.number }, signal)
-  return {
-    kind: 'done',
-    outcome: { kind: 'closed', pullRequestId: pullRequest.id, result: { kind: 'closed' } },
+  const closed = await forge.closePullRequest({ project, mirror, number: pullRequest.number }, signal)
+  const pullRequestId = pullRequest.id
+  if (closed.status !== 'merged') {
+    return { kind: 'done', outcome: { kind: 'closed', pullRequestId, result: { kind: 'closed' } } }
   }
+  // Somebody merged it where we did not see it: it cannot be closed any more.
+  const mergeCommit = closed.mergedCommit ?? closed.headCommit
+  const result = { kind: 'already-merged', commit: mergeCommit }
+  return { kind: 'done', outcome: { kind: 'merged', pullRequestId, mergeCommit, result } }
 }
 
 async function findRepository(

@@ -9,6 +9,8 @@ import { changeTicket, getTicketRow } from './move-ticket.ts'
 
 export async function upsertPullRequest(tx: Tx, input: UpsertPullRequestInput): Promise<PullRequest> {
   const known = await findKnown(tx, input)
+  // Published once more after a crash, and merged in between: there is nothing to update.
+  if (known?.status === 'merged') return toPullRequest(known)
   const row = known === undefined ? await insert(tx, input) : await update(tx, known, input)
   tx.emit({
     type: known === undefined ? 'pull_request.opened' : 'pull_request.updated',
@@ -42,7 +44,7 @@ async function findKnown(tx: Tx, input: UpsertPullRequestInput): Promise<Row<'pu
     .where('forge', '=', input.forge)
     .where('number', '=', input.number)
     .executeTakeFirst()
-  if (numbered?.status === 'merged') {
+  if (numbered?.status === 'merged' && numbered.head_commit !== input.headCommit) {
     throw new ConflictError(`pull request ${input.number} of ${input.forge} is merged already`)
   }
   return numbered
