@@ -27,13 +27,17 @@ export async function findEarlierWork(
     ticket.pullRequestId === null
       ? undefined
       : await read.findPullRequest({ pullRequestId: ticket.pullRequestId })
-  if (pullRequest?.status === 'open') {
-    return { commit: pullRequest.headCommit, feedback: await findComments(read, ticket) }
+  const isOpen = pullRequest?.status === 'open'
+  const hasFailedChecks = last.reason !== null && classOf(last.reason) === 'verification'
+  const failure = hasFailedChecks ? await describeFailure(read, last) : last.detail
+  const feedback = [isOpen ? await findComments(read, ticket) : null, failure]
+    .filter((part) => part !== null && part !== '')
+    .join('\n\n')
+  return {
+    commit:
+      (hasFailedChecks ? await findLastCommit(read, last) : null) ?? (isOpen ? pullRequest.headCommit : null),
+    feedback: feedback === '' ? null : feedback,
   }
-  if (last.reason === null || classOf(last.reason) !== 'verification') {
-    return { commit: null, feedback: last.detail }
-  }
-  return { commit: await findLastCommit(read, last), feedback: await describeFailure(read, last) }
 }
 
 async function findLastCommit(read: StoreReader, run: Run): Promise<string | null> {

@@ -115,4 +115,32 @@ describe.each(STORES)('wake-ups that must not be lost in $name', ({ open }) => {
     await expect(late).rejects.toThrow(LeaseLostError)
     expect((await store.read.findRun(claimed.run.id))?.detail).not.toBe('mine')
   })
+
+  test('P17: a request for changes is no failure: the runs of a ticket are counted from there on', async () => {
+    const { store } = test_
+    const { project, ticket, runId, proof } = await beginScene(store)
+    const { id: pullRequestId } = await store.write.upsertPullRequest({
+      projectId: project.id,
+      ticketId: ticket.id,
+      runId,
+      forge: 'local',
+      title: 'T',
+      body: '',
+      branch: 'swarm/t',
+      baseBranch: 'main',
+      headCommit: 'c'.repeat(40),
+      baseCommit: 'b'.repeat(40),
+      diff: '',
+      isDiffTruncated: false,
+      additionCount: 1,
+      deletionCount: 0,
+      changedFiles: ['a'],
+      url: null,
+    })
+    const outcome = { status: 'succeeded', outputs: {}, ticket: 'review' } as const
+    await store.write.finishRun({ ...proof, outcome })
+    await store.write.reviewPullRequest({ pullRequestId, state: 'changes_requested', actor: 'ann' })
+    const next = await claim(store)
+    expect([next.ticket.id, next.ticket.runCount, next.run.number]).toEqual([ticket.id, 1, 2])
+  })
 })

@@ -56,10 +56,15 @@ export async function cancelTicketRow(
 export async function requeueTicket(
   tx: Tx,
   ticket: Row<'tickets'>,
-  by: Why & { actor: string; notBefore: number },
+  by: Why & { actor: string; notBefore: number; runCount?: number },
 ): Promise<Row<'tickets'>> {
-  const { reason, detail, notBefore } = by
-  const queued = await queueTicket(tx, ticket, { reason, detail, not_before: notBefore })
+  const { reason, detail, notBefore, runCount } = by
+  const queued = await queueTicket(tx, ticket, {
+    reason,
+    detail,
+    not_before: notBefore,
+    ...(runCount === undefined ? {} : { run_count: runCount }),
+  })
   tx.emit({
     type: 'ticket.requeued',
     actor: by.actor,

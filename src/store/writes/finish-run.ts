@@ -102,7 +102,7 @@ async function moveToReview(
   }
   if (pullRequest?.review_state === 'changes_requested') {
     const why = { reason: 'changes_requested', detail: 'changes were requested' } as const
-    return await requeueTicket(tx, review, { ...why, actor, notBefore: 0 })
+    return await requeueTicket(tx, review, { ...why, actor, notBefore: 0, runCount: 0 })
   }
   return review
 }

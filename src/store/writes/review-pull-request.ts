@@ -42,7 +42,8 @@ export async function reviewPullRequest(
   const ticket = await getTicketRow(tx, pullRequest.ticket_id)
   if (state === 'changes_requested' && isReviewing(ticket, pullRequest)) {
     const why = { reason: 'changes_requested', detail: comment ?? 'changes were requested' } as const
-    await requeueTicket(tx, ticket, { ...why, actor, notBefore: 0 })
+    // A person's request is no failure of the runs before it: they are counted from here on.
+    await requeueTicket(tx, ticket, { ...why, actor, notBefore: 0, runCount: 0 })
   }
   return toPullRequest(reviewed)
 }
