@@ -1,5 +1,4 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SANDBOX_LAYOUT } from '../agent/contract.ts'
 import { packFiles } from '../agent/pack-files.ts'
@@ -14,6 +13,7 @@ import type { LiveSandboxes } from './live-sandboxes.ts'
 import { packFile } from './pack-file.ts'
 import { findStopMode } from './run-stop.ts'
 import type { SandboxJob } from './sandbox-job.ts'
+import { withTransferDirectory } from './transfer-directory.ts'
 import { untilRecorded } from './until-recorded.ts'
 import { runWorkspaceVerb } from './workspace-verb.ts'
 
@@ -118,7 +118,7 @@ async function spawnSandbox(
   const { driver } = deps.sandboxes
   const template = await deps.sandboxes.template(signal)
   const sandboxId = toId('sandbox', deps.store.now(), deps.random.bytes(16))
-  const runToken = `swmr_${randomBytes(32).toString('base64url')}`
+  const runToken = `swm_${randomBytes(32).toString('base64url')}`
   const runTokenSha256 = createHash('sha256').update(runToken).digest('hex')
   const handle: AttemptHandle = {
     sandboxId,
@@ -258,15 +258,11 @@ async function openWorkspace(
     )
   }
   const mirror = await repository.forge.openMirror(repository.project, signal)
-  const directory = join(deps.settings.stateDir, 'tmp', sandbox.id)
-  await mkdir(directory, { recursive: true, mode: 0o700 })
-  try {
+  await withTransferDirectory(deps.settings.stateDir, sandbox.id, async (directory) => {
     const path = join(directory, 'repo.bundle')
     await mirror.exportBundle({ commit: baseCommit, path }, signal)
     await sandbox.put(SANDBOX_LAYOUT.attempt, await packFile(path, 'repo.bundle'), signal)
-  } finally {
-    await rm(directory, { recursive: true, force: true })
-  }
+  })
   const opened = await runWorkspaceVerb(sandbox, {
     execId: 'workspace-open',
     verb: 'open',

@@ -48,10 +48,6 @@ export async function toSandboxJob(context: AttemptContext, signal: AbortSignal)
       return {
         ...common,
         timeoutMs: step.timeoutMs ?? Math.min(wanted.timeoutMs, deps.settings.attemptTimeoutMs),
-        limits: {
-          ...common.limits,
-          memoryMib: Math.max(common.limits.memoryMib, wanted.memoryMib),
-        },
         commands: [
           ...(usesWorkspace ? setup : []),
           { execId: 'main', role: 'main', argv: command.argv, cwd: command.cwd, env: command.env },
@@ -121,6 +117,13 @@ async function toAgentRequest(
     throw new AttemptFailure(
       'repository_missing',
       `agent ${found.package.name} works on a repository and project ${state.project.key} has none: set one with "swarm project edit ${state.project.key} --repository …"`,
+    )
+  }
+  const { memoryMib } = deps.settings.limits
+  if (found.package.memoryMib > memoryMib) {
+    throw new AttemptFailure(
+      'sandbox_unavailable',
+      `agent ${found.package.name} needs ${found.package.memoryMib} MiB and a sandbox gets ${memoryMib}: raise sandbox.memory-mib in the configuration`,
     )
   }
   const inputs = await found.package.checkInputs(work.with)

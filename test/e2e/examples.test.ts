@@ -1,4 +1,5 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { loadConfig } from '../../src/config/load-config.ts'
@@ -71,4 +72,23 @@ test('ask first: nothing runs before a person says yes, and a no ends it', async
   await client.runs.reject(runId, { comment: 'not now' })
   const failed = await waitForTicket(client, key, 'failed')
   expect(failed.reason).toBe('rejected')
+})
+
+test('an agent that needs more memory than the operator gives fails at once and says so', async () => {
+  const { client, directory } = swarm
+  const greedy = join(directory, 'greedy')
+  await cp(`${EXAMPLES}agents/word-count`, greedy, { recursive: true })
+  const manifest = (await readFile(`${greedy}/agent.yaml`, 'utf8')).replace(
+    'name: word-count',
+    'name: greedy',
+  )
+  await writeFile(`${greedy}/agent.yaml`, `${manifest}memory-mib: 1000000\n`)
+  await client.agents.register({ path: greedy })
+  await client.workflows.register({
+    text: 'name: greedy\nversion: 1\nsteps:\n  - id: take\n    kind: agent\n    agent: greedy\n',
+  })
+  const { key } = await client.tickets.create({ project: 'EX', title: 'all of it', workflow: 'greedy' })
+  const ticket = await waitForTicket(client, key, 'failed')
+  expect(ticket).toMatchObject({ reason: 'sandbox_unavailable', runCount: 1, deadAt: null })
+  expect(ticket.detail).toContain('sandbox.memory-mib')
 })
