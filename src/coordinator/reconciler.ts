@@ -2,6 +2,7 @@ import type { HostId, RunId, SandboxId } from '../domain/id.ts'
 import { EXTERNAL_WORKFLOW } from '../domain/run.ts'
 import { removeStaleDoors } from '../engine/attempt-door.ts'
 import { keepAllBut } from '../engine/keep-all-but.ts'
+import { removeStaleTransfers } from '../engine/transfer-directory.ts'
 import type { Logger } from '../platform/log.ts'
 import type { SandboxDriver } from '../sandbox/contract.ts'
 import type { Store } from '../store/contract.ts'
@@ -57,7 +58,9 @@ export class Reconciler {
       this.#logger.info({ runIds: taken }, 'runs taken over from a coordinator that ended')
     const effects = await write.reclaimSendingEffects()
     if (effects > 0) this.#logger.info({ count: effects }, 'effects to be sent again')
-    await removeStaleDoors(this.#settings.stateDir, await this.sweep())
+    const { stateDir } = this.#settings
+    await removeStaleDoors(stateDir, await this.sweep())
+    await removeStaleTransfers(stateDir)
   }
 
   /** Coordinators before this one that left runs behind. */

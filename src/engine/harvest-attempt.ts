@@ -1,4 +1,4 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SANDBOX_LAYOUT } from '../agent/contract.ts'
 import type { Finding } from '../forge/mirror-contract.ts'
@@ -7,6 +7,7 @@ import type { Sandbox } from '../sandbox/contract.ts'
 import type { AttemptContext } from './attempt-context.ts'
 import { AttemptFailure } from './attempt-failure.ts'
 import type { LiveAttempt } from './launch-attempt.ts'
+import { withTransferDirectory } from './transfer-directory.ts'
 import { runWorkspaceVerb } from './workspace-verb.ts'
 
 /** The commit, or `null` when nothing was changed, and what a reviewer should look at. */
@@ -31,13 +32,14 @@ export async function bringWorkHome(
   const { deps, state, instance, attempt } = context
   const { sandbox } = live
   const repository = deps.forges.find(state.project)
-  if (attempt.baseCommit === null || repository === undefined) return NOTHING
+  const { baseCommit } = attempt
+  if (baseCommit === null || repository === undefined) return NOTHING
   const harvested = await runWorkspaceVerb(sandbox, {
     execId: 'workspace-harvest',
     verb: 'harvest',
     args: {
       workspace: SANDBOX_LAYOUT.workspace,
-      base: attempt.baseCommit,
+      base: baseCommit,
       bundle: `${SANDBOX_LAYOUT.attempt}/work.bundle`,
       note: `${SANDBOX_LAYOUT.attempt}/work.json`,
       message: `${state.ticket.key}: ${oneLine(state.ticket.title)}`,
@@ -51,9 +53,7 @@ export async function bringWorkHome(
   }
   const note = await readNote(sandbox)
   if (!note.changed) return NOTHING
-  const directory = join(deps.settings.stateDir, 'tmp', `${sandbox.id}-harvest`)
-  await mkdir(directory, { recursive: true, mode: 0o700 })
-  try {
+  return await withTransferDirectory(deps.settings.stateDir, `${sandbox.id}-harvest`, async (directory) => {
     const path = join(directory, 'work.bundle')
     const bundle = await sandbox.getFile(`${SANDBOX_LAYOUT.attempt}/work.bundle`, {
       bytesMax: BUNDLE_BYTES_MAX,
@@ -69,7 +69,7 @@ export async function bringWorkHome(
           instance: instance.index ?? 0,
           attempt: attempt.number,
         }),
-        expectedBase: attempt.baseCommit,
+        expectedBase: baseCommit,
         expectedCommit: note.commit,
       },
       signal,
@@ -82,9 +82,7 @@ export async function bringWorkHome(
     }
     if (outcome.kind === 'no-change') return NOTHING
     throw new AttemptFailure('result_invalid', `the work was refused (${outcome.code}): ${outcome.detail}`)
-  } finally {
-    await rm(directory, { recursive: true, force: true })
-  }
+  })
 }
 
 function describeFinding({ kind, path, detail }: Finding): string {

@@ -115,9 +115,11 @@ export class StepExecutor {
         write.succeedAttempt({ ...proof, attemptId: attempt.id, outputs, exitCode, resultCommit }),
       )
     } catch (error) {
-      if (!(error instanceof AttemptFailure) || signal.aborted) throw error
+      if (signal.aborted || error instanceof StoreError) throw error
+      // Also when an adapter broke: the commit that was brought home is kept with the attempt.
+      const failure = toAttemptFailure(error, logger)
       await closeLog(context, log)
-      await record(() => recordFailure(context, error, { resultCommit }))
+      await record(() => recordFailure(context, failure, { resultCommit }))
     }
   }
 }

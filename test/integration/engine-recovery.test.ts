@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { type RunId, toId } from '../../src/domain/id.ts'
 import type { ForgeCatalogue } from '../../src/engine/ports.ts'
@@ -147,14 +149,12 @@ test('a run that is lost and claimed anew by the same process is driven on under
   )
   const ticket = await current.createTicket('slow')
   await current.start()
-  await waitFor('the work', async () =>
-    current.log().includes('run claimed') &&
-    (await current.store.read.listSandboxEntries({ isLive: true })).length > 0
-      ? true
-      : undefined,
-  )
+  await waitFor('the work', async () => {
+    const events = await current.store.read.listEvents({ afterSeq: 0, types: ['attempt.phase_changed'] })
+    return events.some(({ data }) => data.phase === 'awaiting') || undefined
+  })
   // As after a machine slept: the lease has passed before anyone could renew it.
-  current.moveClock(60_000)
+  current.moveClock(30_000)
   const ended = await current.waitForTicket(ticket.id, 12_000)
   expect(ended.status).toBe('done')
   const run = await current.store.read.findRun(ended.currentRunId as RunId)
@@ -298,4 +298,15 @@ test('a store that fails at the end does not keep the coordinator from stopping'
   await current.start()
   await current.coordinator.stop('drain')
   expect(current.log()).toContain('end not recorded')
+})
+
+test('P2: what a crash left on its way into or out of a sandbox is gone at the next start', async () => {
+  const current = await begin()
+  for (const folder of ['tmp/sbx_old-harvest', 'doors/sbx_old']) {
+    await mkdir(join(current.folder, folder), { recursive: true })
+    await writeFile(join(current.folder, folder, 'left'), 'over')
+  }
+  await current.start()
+  expect(await readdir(join(current.folder, 'doors'))).toEqual([])
+  expect(await readdir(current.folder)).not.toContain('tmp')
 })

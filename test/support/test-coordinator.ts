@@ -34,6 +34,8 @@ export type TestCoordinator = AsyncDisposable & {
   readonly store: Store
   readonly project: Project
   readonly holder: string
+  /** The state directory */
+  readonly folder: string
   /** Moves the wall clock of everything but the faked sandboxes */
   moveClock(byMs: number): void
   log(): string
@@ -97,6 +99,7 @@ export async function createTestCoordinator(options: TestCoordinatorOptions = {}
     store,
     project,
     holder,
+    folder,
     moveClock: (byMs) => {
       offsetMs += byMs
     },

@@ -1,7 +1,10 @@
 import type { Config } from '../../config/config.ts'
 import { loadSecrets } from '../../config/secrets.ts'
 import { type Daemon, startDaemon } from '../../main.ts'
+import { releaseMemoryWhenIdle } from '../../platform/idle-memory.ts'
+import { createLogger } from '../../platform/log.ts'
 import { onStopSignals } from '../../platform/signals.ts'
+import { surviveStrayRejections } from '../../platform/stray-rejections.ts'
 import { CliError } from '../cli-error.ts'
 import type { CliContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -17,6 +20,11 @@ export async function serve(
 ): Promise<undefined> {
   await assertAlone(config)
   const stops = collectStops(context, stopMode)
+  const logger = createLogger(config.log)
+  const letFail = surviveStrayRejections((err) =>
+    logger.error({ err }, 'a promise failed that nobody waited for'),
+  )
+  const keepMemory = releaseMemoryWhenIdle()
   try {
     const daemon = await start(context, config)
     await writeDaemonRecord(config.stateDir, daemon.apiUrl)
@@ -25,6 +33,8 @@ export async function serve(
     await daemon.closed
   } finally {
     stops.release()
+    letFail()
+    keepMemory()
     await removeDaemonRecord(config.stateDir)
   }
 }
