@@ -6,6 +6,7 @@ import { resolveInputs } from '../workflow/resolve-inputs.ts'
 import type { StepWork } from '../workflow/step-work.ts'
 import type { Workflow } from '../workflow/workflow.ts'
 import { parseHandle } from './attempt-context.ts'
+import { listWorkflowsAbove } from './list-workflows-above.ts'
 import { loadWorkflow } from './load-workflow.ts'
 import type { EngineDeps } from './ports.ts'
 import { resolveHead } from './resolve-head.ts'
@@ -101,6 +102,11 @@ async function openChildRun(
     return await fail(opening, 'workflow_invalid', `there is no workflow ${work.workflow}`)
   if (name === workflow.name) {
     return await fail(opening, 'workflow_invalid', `workflow ${name} cannot start itself`)
+  }
+  const above = await listWorkflowsAbove(deps.store.read, state.run)
+  if (above.includes(name)) {
+    const circle = [...above.slice(0, above.indexOf(name) + 1).toReversed(), workflow.name, name].join(' → ')
+    return await fail(opening, 'workflow_invalid', `workflow ${name} would run itself: ${circle}`)
   }
   const child = await loadWorkflow(deps.store.read, record.id)
   if (!child.ok) return await fail(opening, 'workflow_invalid', child.detail)
