@@ -1,4 +1,5 @@
 import type { Run } from '../domain/run.ts'
+import type { Wait } from '../domain/step.ts'
 import type { StoreReader } from '../store/contract.ts'
 
 /** Names of the workflows whose runs wait for this run, directly or further up. */
@@ -11,7 +12,9 @@ export async function listWorkflowsAbove(
   const names: string[] = []
   for (let below: Run | undefined = run; below !== undefined && below.parentStepInstanceId !== null; ) {
     const parentStepInstanceId: Run['parentStepInstanceId'] = below.parentStepInstanceId
-    const wait = waits.find((candidate) => candidate.stepInstanceId === parentStepInstanceId)
+    const wait: Wait | undefined = waits.find(
+      (candidate) => candidate.stepInstanceId === parentStepInstanceId,
+    )
     below = wait && (await read.findRun(wait.runId))
     if (below !== undefined && below.workflow !== null) names.push(below.workflow.split('@')[0] ?? '')
   }
