@@ -211,10 +211,11 @@ export class WorkflowDispatcher {
         await this.#endInstance(state, decision, 'canceled', decision.reason)
         return false
       case 'finish': {
+        // Loaded again for a failure: the step that failed may have done so a moment ago, by this very plan.
         const outcome =
           decision.status === 'succeeded'
             ? toSucceededOutcome(state, workflow, decision.outputs)
-            : toFailedOutcome(this.#deps, state, decision)
+            : toFailedOutcome(this.#deps, await this.#load(), decision)
         await write.finishRun({ ...this.#proof, outcome })
         return true
       }
