@@ -1,6 +1,7 @@
 import type { Config } from '../../config/config.ts'
 import { loadSecrets } from '../../config/secrets.ts'
 import { type Daemon, startDaemon } from '../../main.ts'
+import { releaseMemoryWhenIdle } from '../../platform/idle-memory.ts'
 import { createLogger } from '../../platform/log.ts'
 import { onStopSignals } from '../../platform/signals.ts'
 import { surviveStrayRejections } from '../../platform/stray-rejections.ts'
@@ -23,6 +24,7 @@ export async function serve(
   const letFail = surviveStrayRejections((err) =>
     logger.error({ err }, 'a promise failed that nobody waited for'),
   )
+  const keepMemory = releaseMemoryWhenIdle()
   try {
     const daemon = await start(context, config)
     await writeDaemonRecord(config.stateDir, daemon.apiUrl)
@@ -32,6 +34,7 @@ export async function serve(
   } finally {
     stops.release()
     letFail()
+    keepMemory()
     await removeDaemonRecord(config.stateDir)
   }
 }
