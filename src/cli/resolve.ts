@@ -9,6 +9,8 @@ import { EXIT } from './exit-codes.ts'
  */
 
 const TICKET_KEY = /^([a-z][a-z0-9]{1,9})-([1-9][0-9]{0,8})$/i
+/** `WEB#1`, `#1` or `1` */
+const PULL_REQUEST_NUMBER = /^(?:([a-z][a-z0-9]{1,9})?#)?([1-9][0-9]{0,8})$/i
 const ID_CHARS = 30
 const PREFIX_CHARS_MIN = 4
 /** Newest entries that a prefix is looked for in */
@@ -44,7 +46,7 @@ export async function resolveRun(context: CliContext, client: SwarmClient, text:
   return run.id
 }
 
-/** Identifier of a pull request; a ticket stands for its own, a number for the one of the forge. */
+/** Identifier of a pull request; a ticket stands for its own, `WEB#1` or a number for the one of the forge. */
 export async function resolvePullRequest(
   context: CliContext,
   client: SwarmClient,
@@ -62,15 +64,15 @@ export async function resolvePullRequest(
   }
   const list = (cursor: { cursor?: string }) =>
     client.pullRequests.list({ limit: PAGE_COUNT, ...cursor }, context)
-  const number = /^#?([1-9][0-9]{0,8})$/.exec(word)?.[1]
+  const [, said, number] = PULL_REQUEST_NUMBER.exec(word) ?? []
   if (number === undefined) return (await findByPrefix('pull request', 'prq_', word, list)).id
-  const project = await resolveProject(context, client, undefined)
+  const project = await resolveProject(context, client, said)
   for await (const found of listPages((cursor) =>
     client.pullRequests.list({ project, limit: PAGE_COUNT, ...cursor }, context),
   )) {
     if (found.number === Number(number)) return found.id
   }
-  throw absent('pull request', `#${number}`)
+  throw absent('pull request', `${project}#${number}`)
 }
 
 /** Identifier of a token, also by its name. */
@@ -115,7 +117,8 @@ async function findByPrefix<T extends { readonly id: string }>(
   if (!/^[a-z]{3}_[0-9a-z]*$/.test(prefix)) throw absent(noun, word)
   if (prefix.length === ID_CHARS) return { id: prefix }
   if (prefix.length < idPrefix.length + PREFIX_CHARS_MIN) {
-    throw new CliError(EXIT.usage, `"${word}" is too short for the beginning of an identifier`)
+    const message = `"${word}" names no ${noun}, and is too short for the beginning of an identifier`
+    throw new CliError(EXIT.usage, message, { hint: listCommand(noun) })
   }
   const found: T[] = []
   for await (const entry of listPages(list)) if (entry.id.startsWith(prefix)) found.push(entry)
@@ -138,9 +141,12 @@ async function* listPages<T>(list: ListPage<T>): AsyncIterable<T> {
 }
 
 function absent(noun: string, word: string): CliError {
-  const list = { ticket: 'ticket', run: 'run', 'pull request': 'pr', token: 'token' }[noun] ?? noun
   return new CliError(EXIT.notFound, `there is no ${noun} "${word}"`, {
-    hint: `swarm ${list} list`,
+    hint: listCommand(noun),
     code: 'not_found',
   })
+}
+
+function listCommand(noun: string): string {
+  return `swarm ${noun === 'pull request' ? 'pr' : noun} list`
 }

@@ -203,13 +203,26 @@ describe('pull requests', () => {
 
   test('are listed, shown and their diff printed byte for byte into a pipe', async () => {
     expect((await swarm(['pr', 'list', '-q', '--status', 'open'])).stdout).toBe(`${pullRequest.id}\n`)
-    for (const name of [pullRequest.id, 'WEB-1', '#1', '1']) {
+    await server.owner.projects.create({ key: 'API', name: 'Another one' })
+    const [heading, row] = (await swarm(['pr', 'list'])).stdout.split('\n')
+    expect(heading).toMatch(/^PR +STATUS/)
+    expect(row).toMatch(/^WEB#1 +open/)
+    for (const name of [pullRequest.id, 'WEB-1', 'WEB#1', 'web#1']) {
       expect(JSON.parse((await swarm(['pr', 'show', name, '--json'])).stdout)).toMatchObject({
         id: pullRequest.id,
       })
     }
+    const env = { SWARM_PROJECT: 'WEB' }
+    for (const name of ['#1', '1']) {
+      expect(JSON.parse((await swarm(['pr', 'show', name, '--json'], { env })).stdout)).toMatchObject({
+        id: pullRequest.id,
+      })
+    }
     expect((await swarm(['pr', 'diff', 'WEB-1'])).stdout).toBe(diff)
-    expect(await swarm(['pr', 'show', '#7'])).toMatchObject({ code: EXIT.notFound, stdout: '' })
+    for (const name of ['WEB#7', 'API#1']) {
+      expect(await swarm(['pr', 'show', name])).toMatchObject({ code: EXIT.notFound, stdout: '' })
+    }
+    expect(await swarm(['pr', 'show', '#1'])).toMatchObject({ code: EXIT.usage, stdout: '' })
   })
 
   test('a ticket in review waits for a person: exit code 6 and the commands', async () => {

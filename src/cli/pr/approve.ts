@@ -5,7 +5,7 @@ import { showPullRequestChange } from './pr-text.ts'
 
 export function configure(command: Command, act: Act): void {
   command
-    .argument('<pr>', 'identifier, its beginning, number, or a ticket')
+    .argument('<pr>', 'WEB#1, its ticket, or the beginning of its identifier')
     .option('-m, --message <text>', 'a word about it')
     .action(
       act<{ message?: string }>(async (context, [argument = ''], { message }) => {

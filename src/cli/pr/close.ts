@@ -7,7 +7,7 @@ import { showOutcome } from './pr-text.ts'
 const WAIT_MS = 30_000
 
 export function configure(command: Command, act: Act): void {
-  command.argument('<pr>', 'identifier, its beginning, number, or a ticket').action(
+  command.argument('<pr>', 'WEB#1, its ticket, or the beginning of its identifier').action(
     act(async (context, [argument = '']) => {
       const client = await context.connect()
       const id = await resolvePullRequest(context, client, argument)

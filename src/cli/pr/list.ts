@@ -1,4 +1,6 @@
 import type { Command } from 'commander'
+import type { SwarmClient } from '../../client/client.ts'
+import type { CliContext } from '../context.ts'
 import { collectWords, parseCount } from '../parse-options.ts'
 import type { Act } from '../program.ts'
 import { resolveProject, resolveTicket } from '../resolve.ts'
@@ -34,14 +36,26 @@ export function configure(command: Command, act: Act): void {
           },
           context,
         )
+        const projectKeys = await findProjectKeys(context, client, page.items.length)
         showList(context, {
           rows: page.items,
           json: page,
           id: ({ id }) => id,
-          columns: pullRequestColumns(context, Date.now()),
+          columns: pullRequestColumns(context, { nowMs: Date.now(), projectKeys }),
           emptyHint: 'no pull requests',
           nextCursor: page.nextCursor,
         })
       }),
     )
+}
+
+/** Keys by identifier, for a table; programs get identifiers. */
+async function findProjectKeys(
+  context: CliContext,
+  client: SwarmClient,
+  rowCount: number,
+): Promise<ReadonlyMap<string, string>> {
+  if (rowCount === 0 || context.output.format !== 'text') return new Map()
+  const { items } = await client.projects.list(context)
+  return new Map(items.map(({ id, key }) => [id, key]))
 }

@@ -10,11 +10,13 @@ import type { Column } from '../table.ts'
 export type PullRequest = Awaited<ReturnType<SwarmClient['pullRequests']['get']>>
 type Outcome = Awaited<ReturnType<SwarmClient['pullRequests']['merge']>>
 
-/** Columns of a list of pull requests. */
-export function pullRequestColumns({ output }: CliContext, nowMs: number): readonly Column<PullRequest>[] {
+/** Columns of a list of pull requests; the first is the name that commands take. */
+export function pullRequestColumns(
+  { output }: CliContext,
+  { nowMs, projectKeys }: { readonly nowMs: number; readonly projectKeys: ReadonlyMap<string, string> },
+): readonly Column<PullRequest>[] {
   return [
-    { title: 'PR', value: ({ id }) => id },
-    { title: 'NO', value: ({ number }) => `#${number}` },
+    { title: 'PR', value: ({ projectId, number }) => `${projectKeys.get(projectId) ?? ''}#${number}` },
     {
       title: 'STATUS',
       value: ({ status }) => status,

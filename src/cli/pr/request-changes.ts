@@ -10,7 +10,7 @@ type Options = { readonly message?: string; readonly file?: string }
 
 export function configure(command: Command, act: Act): void {
   command
-    .argument('<pr>', 'identifier, its beginning, number, or a ticket')
+    .argument('<pr>', 'WEB#1, its ticket, or the beginning of its identifier')
     .option('-m, --message <text>', 'what is to be changed; - reads standard input')
     .option('-F, --file <path>', 'file with it; - reads standard input')
     .action(

@@ -5,7 +5,7 @@ import { showOne } from '../show-one.ts'
 import { showPullRequest } from './pr-text.ts'
 
 export function configure(command: Command, act: Act): void {
-  command.argument('<pr>', 'identifier, its beginning, number, or a ticket').action(
+  command.argument('<pr>', 'WEB#1, its ticket, or the beginning of its identifier').action(
     act(async (context, [argument = '']) => {
       const client = await context.connect()
       const found = await client.pullRequests.get(
