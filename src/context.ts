@@ -13,6 +13,7 @@ import type { PullRequest } from './domain/pull-request.ts'
 import type { Host } from './domain/records.ts'
 import { DEFAULT_RETRY } from './domain/retry.ts'
 import type { EngineDeps, ForgeCatalogue, SandboxSource } from './engine/ports.ts'
+import { WarmSandboxes, type WarmSandboxesInput } from './engine/warm-sandboxes.ts'
 import type { Forge, PullRequest as ForgePullRequest, PullRequestRecords } from './forge/contract.ts'
 import { createGitForge } from './forge/git/git-forge.ts'
 import { createLocalForge } from './forge/local/local-forge.ts'
@@ -84,14 +85,22 @@ export async function createContext(options: ContextOptions): Promise<Context> {
     await registry.registerShipped({})
     const host = await registerHost(store, config)
     const gateway = createConfiguredGateway(config, secrets, clock)
+    const settings = toEngineSettings(config, host)
     const deps: EngineDeps = {
       store,
       logs,
-      sandboxes: createSandboxSource(overrides.driver ?? (await createDriver(options, clock))),
+      sandboxes: createSandboxSource(overrides.driver ?? (await createDriver(options, clock)), {
+        limits: settings.limits,
+        count: config.sandbox.warmCount,
+        stateDir: config.stateDir,
+        now: () => store.now(),
+        randomBytes: (count) => randomBytes(count),
+        logger,
+      }),
       gateway,
       agents: { find: (name) => findAgent(registry, name) },
       forges: createForgeCatalogue(config, secrets, store),
-      settings: toEngineSettings(config, host),
+      settings,
       logger,
       random: {
         number: overrides.randomNumber ?? Math.random,
@@ -181,18 +190,19 @@ async function createDriver(
   }
 }
 
-function createSandboxSource(driver: SandboxDriver): SandboxSource {
-  let template: ReturnType<SandboxDriver['prepareTemplate']> | undefined
-  return {
-    driver,
-    template: (signal) => {
-      template ??= driver.prepareTemplate({}, undefined, signal).catch((error) => {
-        template = undefined
-        throw error
-      })
-      return template
-    },
+function createSandboxSource(
+  driver: SandboxDriver,
+  warm: Omit<WarmSandboxesInput, 'driver' | 'template'>,
+): SandboxSource {
+  let prepared: ReturnType<SandboxDriver['prepareTemplate']> | undefined
+  const template: SandboxSource['template'] = (signal) => {
+    prepared ??= driver.prepareTemplate({}, undefined, signal).catch((error) => {
+      prepared = undefined
+      throw error
+    })
+    return prepared
   }
+  return { driver, template, warm: new WarmSandboxes({ ...warm, driver, template }) }
 }
 
 async function findAgent(registry: Registry, reference: string) {

@@ -48,6 +48,8 @@ export type SandboxConfig = {
   readonly diskMib: number
   /** Longest life of an attempt's sandbox, `ms` */
   readonly timeoutMs: number
+  /** Sandboxes that are kept started ahead of their tickets */
+  readonly warmCount: number
 }
 
 export type LeaseConfig = {

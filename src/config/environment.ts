@@ -19,6 +19,7 @@ export const SETTING_VARIABLES: readonly SettingVariable[] = [
   { variable: 'SWARM_SANDBOX_PROCESSES', setting: 'sandbox.processes', type: 'number' },
   { variable: 'SWARM_SANDBOX_DISK_MIB', setting: 'sandbox.disk-mib', type: 'number' },
   { variable: 'SWARM_SANDBOX_TIMEOUT', setting: 'sandbox.timeout', type: 'text' },
+  { variable: 'SWARM_SANDBOX_WARM', setting: 'sandbox.warm', type: 'number' },
   { variable: 'SWARM_LEASE_TTL', setting: 'lease.ttl', type: 'text' },
   { variable: 'SWARM_LEASE_DEADMAN', setting: 'lease.deadman', type: 'text' },
   { variable: 'SWARM_RETRY_RUNS', setting: 'retry.runs', type: 'number' },

@@ -50,7 +50,7 @@ state-dir: ../state
 store: sqlite:tickets.db
 listen: { host: 0.0.0.0, port: null, allowed-hosts: [Swarm.Example.org] }
 slots: 4
-sandbox: { driver: none, memory-mib: 512, processes: 64, disk-mib: 256, timeout: 1h30m }
+sandbox: { driver: none, memory-mib: 512, processes: 64, disk-mib: 256, timeout: 1h30m, warm: 0 }
 lease: { ttl: 10s, deadman: 5s }
 retry: { runs: 5, backoff: 1s, backoff-max: 1m }
 poll: { interval: 500ms }
@@ -69,7 +69,14 @@ log: { level: debug, format: pretty }
     store: { kind: 'sqlite', path: '/etc/state/tickets.db' },
     listen: { host: '0.0.0.0', port: null, allowedHosts: ['swarm.example.org'] },
     slotCount: 4,
-    sandbox: { driver: 'none', memoryMib: 512, processCountMax: 64, diskMib: 256, timeoutMs: 5_400_000 },
+    sandbox: {
+      driver: 'none',
+      memoryMib: 512,
+      processCountMax: 64,
+      diskMib: 256,
+      timeoutMs: 5_400_000,
+      warmCount: 0,
+    },
     lease: { ttlMs: 10_000, deadmanMs: 5_000 },
     retry: { runCountMax: 5, backoffMs: 1000, backoffMaxMs: 60_000 },
     pollIntervalMs: 500,
@@ -117,7 +124,7 @@ log: { level: debug, format: pretty }
 
 test('U22: an unknown key is an error with its line', () => {
   expect(problemsOf('slots: 2\nslot: 3\nsandbox:\n  memory: 1\n  memoryMib: 1\n')).toEqual([
-    '/etc/swarm/config.yaml:4:3: unknown key "memory" in sandbox; known: driver, memory-mib, processes, disk-mib, timeout',
+    '/etc/swarm/config.yaml:4:3: unknown key "memory" in sandbox; known: driver, memory-mib, processes, disk-mib, timeout, warm',
     '/etc/swarm/config.yaml:5:3: unknown key "memoryMib" in sandbox; did you mean "memory-mib"?',
     '/etc/swarm/config.yaml:2:1: unknown key "slot"; did you mean "slots"?',
   ])

@@ -71,6 +71,7 @@ export const SETTINGS_SCHEMA = z.strictObject({
       processes: z.number().int().min(8).max(65_536).default(512),
       'disk-mib': z.number().int().min(16).max(16_777_216).default(4096),
       timeout: DURATION.default('1h'),
+      warm: z.number().int().min(0).max(100).default(1),
     })
     .prefault({}),
   lease: z.strictObject({ ttl: DURATION.default('30s'), deadman: DURATION.default('20s') }).prefault({}),

@@ -41,6 +41,7 @@ export function toConfig(settings: Settings, bases: Bases): Config {
       processCountMax: settings.sandbox.processes,
       diskMib: settings.sandbox['disk-mib'],
       timeoutMs: toMs(settings.sandbox.timeout),
+      warmCount: settings.sandbox.warm,
     },
     lease: { ttlMs: toMs(settings.lease.ttl), deadmanMs: toMs(settings.lease.deadman) },
     retry: {

@@ -124,6 +124,7 @@ export class Coordinator implements CoordinatorControl {
     for (const warning of probe.warnings) this.#logger.warn({ driver: driver.name }, warning)
     this.#eventLoop.start()
     await this.#reconciler.recover()
+    this.#deps.sandboxes.warm?.start()
     this.#leases.start()
     this.#reconciler.start()
     this.#reporter.start()
@@ -190,6 +191,7 @@ export class Coordinator implements CoordinatorControl {
     await this.#reporter.stop()
     this.#leases.stop()
     await this.#reconciler.stop()
+    await this.#deps.sandboxes.warm?.stop()
     this.#eventLoop.stop()
     const { hostId } = this.#deps.settings
     await this.#tryAtEnd('end not recorded', () => this.#deps.store.write.stopHost({ hostId }))

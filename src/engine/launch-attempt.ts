@@ -15,6 +15,7 @@ import { findStopMode } from './run-stop.ts'
 import type { SandboxJob } from './sandbox-job.ts'
 import { withTransferDirectory } from './transfer-directory.ts'
 import { untilRecorded } from './until-recorded.ts'
+import { toHostname } from './warm-sandboxes.ts'
 import { runWorkspaceVerb } from './workspace-verb.ts'
 
 /** A sandbox that is ready, or was found again, with its way out and the notes about it. */
@@ -117,7 +118,8 @@ async function spawnSandbox(
   const { deps, proof, attempt, instance, state } = context
   const { driver } = deps.sandboxes
   const template = await deps.sandboxes.template(signal)
-  const sandboxId = toId('sandbox', deps.store.now(), deps.random.bytes(16))
+  const sandboxId =
+    deps.sandboxes.warm?.take(job.limits) ?? toId('sandbox', deps.store.now(), deps.random.bytes(16))
   const runToken = `swm_${randomBytes(32).toString('base64url')}`
   const runTokenSha256 = createHash('sha256').update(runToken).digest('hex')
   const handle: AttemptHandle = {
@@ -165,7 +167,7 @@ async function spawnSandbox(
         limits: job.limits,
         env: toSandboxEnv(context, runToken),
         gatewayDirectory: doorDirectory(deps.settings.stateDir, sandboxId),
-        hostname: `swarm-${state.ticket.key.toLowerCase()}`,
+        hostname: toHostname(sandboxId),
         deadmanMs: live.deadmanLeftMs(state.run.id, deps.settings.deadmanMs),
         labels: {
           ticket: state.ticket.key,

@@ -8,6 +8,7 @@ import type { Logger } from '../platform/log.ts'
 import type { SandboxDriver, SandboxLimits, Template } from '../sandbox/contract.ts'
 import type { AttemptLogs } from '../store/attempt-log.ts'
 import type { Store } from '../store/contract.ts'
+import type { WarmSandboxes } from './warm-sandboxes.ts'
 
 export type EngineDeps = {
   readonly store: Store
@@ -49,6 +50,8 @@ export type SandboxSource = {
   readonly driver: SandboxDriver
   /** The template that sandboxes of this host are made from, prepared once. */
   template(signal: AbortSignal): Promise<Template>
+  /** Those that are kept started ahead; the coordinator starts and stops it */
+  readonly warm?: WarmSandboxes
 }
 
 export type AgentCatalogue = {

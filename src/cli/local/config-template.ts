@@ -25,6 +25,7 @@ state-dir: ${JSON.stringify(stateDir)}
 #   processes: 512
 #   disk-mib: 4096
 #   timeout: 1h
+#   warm: 1
 
 # A holder silent for ttl loses its run; a sandbox without renewal for deadman kills itself before that.
 # lease:
