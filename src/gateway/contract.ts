@@ -126,6 +126,7 @@ export const DENIAL_REASONS = [
   'connect_failed',
   'model_unknown',
   'model_route_unknown',
+  'model_key_missing',
   'placeholder_misused',
   'rate_limited',
   'too_many_requests_at_once',

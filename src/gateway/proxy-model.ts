@@ -58,7 +58,7 @@ export async function proxyModel(
   if (read.kind === 'refused') return refusal(read.reason, read.message)
 
   const key = await revealKey(route)
-  if (!key.ok) return refusal('upstream_failed', key.problem)
+  if (!key.ok) return refusal('model_key_missing', key.problem)
   const { secret } = key
   const upstream = requestUpstream({
     url,

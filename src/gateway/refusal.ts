@@ -16,6 +16,7 @@ const STATUS: Readonly<Record<DenialReason, number>> = {
   connect_failed: 502,
   model_unknown: 403,
   model_route_unknown: 404,
+  model_key_missing: 403,
   placeholder_misused: 403,
   rate_limited: 429,
   too_many_requests_at_once: 429,

@@ -15,7 +15,13 @@ import {
 } from '../../src/cli/local/demo/scripted-model.ts'
 import { Secret } from '../../src/config/secrets.ts'
 import type { JsonObject } from '../../src/domain/json.ts'
-import type { Door, DoorLimits, GatewayEvent, ModelProtocol } from '../../src/gateway/contract.ts'
+import type {
+  Door,
+  DoorLimits,
+  GatewayEvent,
+  ModelProtocol,
+  SecretHolder,
+} from '../../src/gateway/contract.ts'
 import { createGateway } from '../../src/gateway/create-gateway.ts'
 import { hashRunToken } from '../../src/gateway/run-token.ts'
 import {
@@ -70,7 +76,11 @@ beforeEach(async () => {
 
 afterEach(() => resources.disposeAsync())
 
-async function openDoor(protocol: ModelProtocol, limits: Partial<DoorLimits> = {}): Promise<Door> {
+async function openDoor(
+  protocol: ModelProtocol,
+  limits: Partial<DoorLimits> = {},
+  apiKey: SecretHolder = new Secret(MODEL_KEY),
+): Promise<Door> {
   const gateway = createGateway({
     hosts: [],
     models: [
@@ -78,7 +88,7 @@ async function openDoor(protocol: ModelProtocol, limits: Partial<DoorLimits> = {
         name: 'default',
         protocol,
         baseUrl: model.url,
-        apiKey: new Secret(MODEL_KEY),
+        apiKey,
         upstreamModel: 'scripted',
       },
     ],
@@ -100,10 +110,11 @@ async function setUp(
   {
     protocol = 'anthropic-messages',
     limits,
-  }: { protocol?: ModelProtocol; limits?: Partial<DoorLimits> } = {},
+    apiKey,
+  }: { protocol?: ModelProtocol; limits?: Partial<DoorLimits>; apiKey?: SecretHolder } = {},
 ): Promise<void> {
   model = resources.use(await startScriptedModel({ scripts, apiKey: MODEL_KEY }))
-  door = await openDoor(protocol, limits)
+  door = await openDoor(protocol, limits, apiKey)
   const relay = resources.use(await relayToSocket(door.socketPath))
   resources.defer(() => door.close())
   env = gatewayEnvironment(relay.port, RUN_TOKEN)
@@ -204,6 +215,19 @@ describe('it waits for what passes, and gives up with a reason that says when to
     model.failNext({ kind: 'status', status: 400 })
     expect((await work()).outcome).toMatchObject({ kind: 'failed', reason: 'model_failed' })
     expect(model.requests).toHaveLength(1)
+  })
+
+  test('a key that the operator did not give ends the work at once and for good, with what is missing', async () => {
+    const apiKey = { reveal: () => Promise.reject(new Error('the environment variable KEY is not set')) }
+    await setUp([repair], { apiKey })
+    expect((await work()).outcome).toMatchObject({
+      kind: 'failed',
+      reason: 'input_invalid',
+      detail:
+        'status 403 (model_key_missing): ' +
+        'the key of the model route default cannot be had: the environment variable KEY is not set',
+    })
+    expect(model.requests).toHaveLength(0)
   })
 
   test('a model that talks and does nothing', async () => {

@@ -624,6 +624,16 @@ describe('model routes', () => {
     expect(model.requests).toHaveLength(1)
   })
 
+  test('a key that cannot be had is refused as such, with what is missing, and nothing is asked without it', async () => {
+    await using model = await startScriptedModel({ scripts, apiKey: MODEL_KEY })
+    const missing = { reveal: () => Promise.reject(new Error('the environment variable KEY is not set')) }
+    const door = await open({ models: [{ ...route(model.url), apiKey: missing }] })
+    const answer = await post(door, '/model/scripted/v1/messages', ask)
+    expect(answer).toMatchObject({ status: 403, refusal: 'model_key_missing' })
+    expect(answer.body).toContain('the environment variable KEY is not set')
+    expect(model.requests).toHaveLength(0)
+  })
+
   test.each([
     ['no JSON', 'not json', 'request_invalid'],
     ['no object', '[1]', 'request_invalid'],

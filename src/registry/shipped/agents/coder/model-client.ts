@@ -159,11 +159,13 @@ async function* readEvents(response: Response): AsyncGenerator<Record<string, un
 }
 
 async function toError(response: Response): Promise<Error> {
-  const text = (await response.text().catch(() => '')).slice(0, 500)
+  const text = toProblem(await response.text().catch(() => '')).slice(0, 500)
   const retryAfterMs = toRetryAfterMs(response.headers.get('retry-after'))
   const refusal = response.headers.get('x-swarm-refusal')
   const message = `status ${response.status}${refusal === null ? '' : ` (${refusal})`}: ${text}`
   if (refusal === 'budget_spent') return new CoderFailure('budget', message)
+  // Only the operator can mend it: waiting and further attempts would hide what is missing.
+  if (refusal === 'model_key_missing') return new CoderFailure('input_invalid', message)
   if (refusal?.startsWith('token_')) return new CoderFailure('agent_failed', message)
   if (response.status === 429) return new Passing('model_rate_limited', message, retryAfterMs)
   if (response.status === 529 || response.status === 503)
@@ -171,6 +173,17 @@ async function toError(response: Response): Promise<Error> {
   if (response.status >= 500 || response.status === 408)
     return new Passing('model_failed', message, retryAfterMs)
   return new CoderFailure('model_failed', message)
+}
+
+/** The sentence in an error's body, in either protocol; else the body. */
+function toProblem(body: string): string {
+  try {
+    const { error } = JSON.parse(body) as { error?: { message?: unknown } }
+    if (typeof error?.message === 'string' && error.message !== '') return error.message
+  } catch {
+    // No JSON: a proxy's page, or an answer that was cut.
+  }
+  return body
 }
 
 function toRetryAfterMs(header: string | null): number | null {
