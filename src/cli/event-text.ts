@@ -6,6 +6,7 @@ import type { Colors } from './output.ts'
 export type SwarmEvent = Awaited<ReturnType<SwarmClient['events']['list']>>['items'][number]
 
 const DETAIL_CHARS_MAX = 200
+const EFFECT_ID = /^eff_[0-9a-z]{26}$/
 /** Fields of an event's data that tell a person something, in this order. */
 const SHOWN_FIELDS = [
   'key',
@@ -18,6 +19,10 @@ const SHOWN_FIELDS = [
   'reason',
   'detail',
   'message',
+  'text',
+  'via',
+  'host',
+  'denied',
   'url',
   'branch',
   'subject',
@@ -60,6 +65,8 @@ function paintType(type: string, colors: Colors): string {
 }
 
 function toFact(value: unknown): string[] {
+  // What waits for an effect names it by its identifier, which tells a person nothing.
+  if (typeof value === 'string' && EFFECT_ID.test(value)) return []
   if (typeof value === 'number') return [String(value)]
   return typeof value === 'string' && value !== '' ? [value] : []
 }
