@@ -30,3 +30,22 @@ test.each(rows)('$id names tests that exist: $promise', ({ id, proofs }) => {
     expect(readFileSync(path, 'utf8'), `${file} has ${id}: ${name}`).toContain(`${id}: ${name}`)
   }
 })
+
+const badInputs = page
+  .slice(page.indexOf('## Bad input'))
+  .split('\n')
+  .flatMap((line) => {
+    const [, what, proofs] = /^\| (.+?) \| (`.+) \|$/.exec(line) ?? []
+    return what === undefined || proofs === undefined ? [] : [{ what, proofs: proofs.split('<br>') }]
+  })
+
+test('bad input has its table', () => {
+  expect(badInputs.length).toBeGreaterThan(10)
+})
+
+test.each(badInputs)('bad input names tests that exist: $what', ({ proofs }) => {
+  for (const proof of proofs) {
+    const [, file, name] = /^`([^`]+)`: (.+)$/.exec(proof) ?? []
+    expect(readFileSync(new URL(file ?? '', root), 'utf8'), `${file} has ${name}`).toContain(`${name}'`)
+  }
+})
