@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { ForgeError } from '../../src/forge/contract.ts'
 import { type ApiServer, IDLE_REPORT, startApiServer } from '../support/api-server.ts'
 import { expectProblem } from '../support/expect-problem.ts'
 
@@ -116,6 +117,18 @@ describe('probes', () => {
     expect(JSON.stringify(problem)).not.toContain('hunter2')
     expect(server.troubles).toHaveLength(1)
     expect(server.troubles[0]).toMatch(/a request failed .*"requestId":"[0-9a-f]{16}"/)
+  })
+})
+
+test('a repository that cannot be read, or says nonsense, explains why its ticket goes nowhere', async () => {
+  const detail = 'there is no repository at "/srv/absent.git": check the address of the project'
+  server.control.explainRoute = async () => {
+    throw new ForgeError('repository_missing', detail)
+  }
+  await file()
+  expect(await server.owner.tickets.explain('WEB-1')).toEqual({
+    rules: [],
+    result: { kind: 'unroutable', detail },
   })
 })
 

@@ -19,7 +19,7 @@ export function configure(command: Command, act: Act): void {
             const mark = rule.isMatch ? output.colors.green('yes') : output.colors.dim('no ')
             output.line(`${mark}  ${escapeLine(rule.name)}: ${escapeLine(rule.why)}`)
           }
-          output.line('')
+          if (rules.length > 0) output.line('')
           if (result.kind === 'unroutable') {
             output.line(`${key} is unroutable: ${escapeLine(result.detail)}`)
             return
