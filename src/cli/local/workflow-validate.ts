@@ -5,6 +5,7 @@ import type { CliContext } from '../context.ts'
 import type { Act } from '../program.ts'
 import { readText } from '../read-text.ts'
 import { showValidation } from '../show-validation.ts'
+import { nameFile } from '../workflow/name-file.ts'
 
 export function configure(command: Command, act: Act): void {
   command
@@ -18,7 +19,11 @@ export function configure(command: Command, act: Act): void {
           const problems = parsed.errors.map(formatWorkflowError)
           return showValidation(context, file, { isValid: false, problems })
         }
-        return showValidation(context, file, await validateWithDaemon(context, text))
+        const { isValid, problems } = await validateWithDaemon(context, text)
+        return showValidation(context, file, {
+          isValid,
+          problems: problems.map((problem) => nameFile(problem, file)),
+        })
       }),
     )
 }
