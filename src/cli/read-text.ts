@@ -3,6 +3,7 @@ import { toAbsolutePath } from '../platform/paths.ts'
 import { CliError } from './cli-error.ts'
 import type { CliContext } from './context.ts'
 import { EXIT } from './exit-codes.ts'
+import { describeSystemError } from './system-words.ts'
 
 /** More than any text that the API takes; the API's own bound gives the exact answer. */
 const TEXT_BYTES_MAX = 16 * 1024 * 1024
@@ -54,8 +55,7 @@ async function readFileText(context: CliContext, written: string): Promise<strin
     return decode(await handle.readFile(), path)
   } catch (error) {
     if (error instanceof CliError) throw error
-    const code = (error as NodeJS.ErrnoException).code ?? String(error)
-    throw new CliError(EXIT.usage, `cannot read ${path}: ${code}`, { cause: error })
+    throw new CliError(EXIT.usage, `cannot read ${path}: ${describeSystemError(error)}`, { cause: error })
   } finally {
     await handle?.close()
   }

@@ -4,6 +4,7 @@ import { CliError } from './cli-error.ts'
 import type { CliContext } from './context.ts'
 import { EXIT } from './exit-codes.ts'
 import { readStdinText } from './read-text.ts'
+import { describeSystemError } from './system-words.ts'
 
 const TOKEN_BYTES_MAX = 4096
 
@@ -33,8 +34,9 @@ async function readTokenFile(written: string, { places }: CliContext): Promise<s
     return (await handle.readFile('utf8')).trim()
   } catch (error) {
     if (error instanceof CliError) throw error
-    const code = (error as NodeJS.ErrnoException).code ?? String(error)
-    throw new CliError(EXIT.auth, `cannot read the token from ${path}: ${code}`, { cause: error })
+    throw new CliError(EXIT.auth, `cannot read the token from ${path}: ${describeSystemError(error)}`, {
+      cause: error,
+    })
   } finally {
     await handle?.close()
   }

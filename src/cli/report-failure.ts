@@ -5,6 +5,7 @@ import type { Terminal } from '../platform/terminal.ts'
 import { CliError } from './cli-error.ts'
 import { escapeLines, toSafeJson } from './escape-text.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
+import { describeSystemError, isSystemError } from './system-words.ts'
 
 export type Failure = {
   readonly exitCode: ExitCode
@@ -23,7 +24,7 @@ export function toFailure(error: unknown, environment: Environment): Failure {
   if (error.name === 'ApiError') return fromApi(error as ApiFailure)
   if (error.name === 'ConnectionError') return fromConnection(error as Error & { code: string }, environment)
   if (error.name === 'ConfigError') {
-    const hint = 'see every value and where it comes from: swarm config explain'
+    const hint = 'correct it, then see every value and where it comes from: swarm config explain'
     return { exitCode: EXIT.usage, code: 'config_invalid', message: error.message, hint }
   }
   if (error.name === 'AbortError')
@@ -36,7 +37,19 @@ export function toFailure(error: unknown, environment: Environment): Failure {
       hint: undefined,
     }
   }
+  if (error.name === 'DirectoryNotPrivateError') {
+    const hint = (error as Error & { readonly fix: string }).fix
+    return { exitCode: EXIT.failed, code: 'directory_not_private', message: error.message, hint }
+  }
+  if (isSystemError(error)) {
+    return { exitCode: EXIT.failed, code: 'system_error', message: toSystemMessage(error), hint: undefined }
+  }
   return mistake(error.stack ?? error.message)
+}
+
+function toSystemMessage(error: NodeJS.ErrnoException): string {
+  const subject = error.path ?? error.syscall ?? ''
+  return [subject, describeSystemError(error)].filter((word) => word !== '').join(': ')
 }
 
 /** Prints the failure on standard error: for people, or as one line of JSON. */
@@ -71,9 +84,13 @@ type ApiFailure = Error & {
 }
 
 function fromApi(error: ApiFailure): Failure {
-  const fields = error.errors.map((field) => `  ${field.pointer || field.in}: ${field.message}`)
+  // Often the sentence has them already.
+  const news = error.errors.filter((field) => !error.detail.includes(field.message))
+  const fields = news.map((field) => `  ${field.pointer || field.in}: ${field.message}`)
   const message = [error.detail, ...fields].join('\n')
-  return { exitCode: toExitCode(error), code: error.code, message, hint: error.hint ?? hintFor(error.status) }
+  // The API tells a program of headers; here a person needs the option.
+  const hint = error.status === 401 ? hintFor(401) : (error.hint ?? hintFor(error.status))
+  return { exitCode: toExitCode(error), code: error.code, message, hint }
 }
 
 const EXIT_BY_STATUS: Readonly<Record<number, ExitCode>> = {

@@ -9,6 +9,7 @@ import { EXIT } from '../exit-codes.ts'
 import type { Act } from '../program.ts'
 import { toRepositoryUrl } from '../project/repository-url.ts'
 import { showOne } from '../show-one.ts'
+import { describeSystemError } from '../system-words.ts'
 import { toConfigTemplate } from './config-template.ts'
 import { findStateDir } from './find-state-dir.ts'
 
@@ -67,7 +68,7 @@ async function hasFile(path: string): Promise<boolean> {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
     if (code === 'ENOENT' || code === 'ENOTDIR') return false
-    throw new CliError(EXIT.failed, `cannot look at ${path}: ${code}`, { cause: error })
+    throw new CliError(EXIT.failed, `cannot look at ${path}: ${describeSystemError(error)}`, { cause: error })
   }
 }
 
@@ -83,7 +84,10 @@ async function writeConfig(path: string, text: string, { isOverwriting }: { isOv
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
     const hint = code === 'EACCES' ? 'name another place with --config' : undefined
-    throw new CliError(EXIT.failed, `cannot write ${path}: ${code}`, { hint, cause: error })
+    throw new CliError(EXIT.failed, `cannot write ${path}: ${describeSystemError(error)}`, {
+      hint,
+      cause: error,
+    })
   }
 }
 
@@ -94,9 +98,11 @@ async function makeStateDir(path: string): Promise<void> {
     if (error instanceof DirectoryNotPrivateError) {
       throw new CliError(EXIT.failed, error.message, { hint: error.fix, cause: error })
     }
-    const code = (error as NodeJS.ErrnoException).code
     const hint = 'name another place with --state-dir'
-    throw new CliError(EXIT.failed, `cannot make ${path}: ${code}`, { hint, cause: error })
+    throw new CliError(EXIT.failed, `cannot make ${path}: ${describeSystemError(error)}`, {
+      hint,
+      cause: error,
+    })
   }
 }
 

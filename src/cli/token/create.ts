@@ -7,6 +7,7 @@ import type { CliContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { collectWords, parseInstant } from '../parse-options.ts'
 import type { Act } from '../program.ts'
+import { describeSystemError } from '../system-words.ts'
 
 type TokenScope = Parameters<SwarmClient['tokens']['create']>[0]['scopes'][number]
 type Options = { readonly scope: readonly string[]; readonly expires?: string; readonly save?: string }
@@ -54,7 +55,6 @@ async function createSecretFile({ places }: CliContext, written: string) {
   try {
     return await open(path, 'wx', 0o600)
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error)
-    throw new CliError(EXIT.usage, `cannot create ${path}: ${code}`, { cause: error })
+    throw new CliError(EXIT.usage, `cannot create ${path}: ${describeSystemError(error)}`, { cause: error })
   }
 }
