@@ -109,7 +109,9 @@ async function showResult(context: CliContext, client: SwarmClient, ticket: Tick
 async function listNextCommands(client: SwarmClient, ticket: Ticket, context: CliContext): Promise<string[]> {
   const { key, status } = ticket
   if (status === 'review') return [`look: swarm pr diff ${key}`, `then: swarm pr merge ${key}`]
-  if (status === 'failed') return [`look: swarm logs ${key}`, `again: swarm ticket retry ${key}`]
+  if (status === 'failed') {
+    return [`look: swarm run show ${key}, swarm logs ${key}`, `again: swarm ticket retry ${key}`]
+  }
   if (status === 'draft') return [`release it: swarm ticket edit ${key} --ready`]
   if (status !== 'waiting' || ticket.currentRunId === null) return []
   const run = await client.runs.get(ticket.currentRunId, context)

@@ -170,6 +170,20 @@ describe('runs', () => {
     expect(types).toContain('run.succeeded')
   })
 
+  test('one that ended before anything ran has no output, and it is said where the reason is', async () => {
+    expect((await swarm(['logs', 'WEB-1'])).stderr).toBe('no output yet\n')
+    await finishRun()
+    const { code, stdout, stderr } = await swarm(['logs', 'WEB-1'])
+    expect([code, stdout]).toEqual([0, ''])
+    expect(stderr).toContain(`swarm run show ${held.run.id}`)
+  })
+
+  test('canceling a ticket asks its holder; one without a run is over at once', async () => {
+    expect((await swarm(['ticket', 'cancel', 'WEB-1'])).stdout).toBe('WEB-1 is asked to end (running)\n')
+    await server.owner.tickets.create({ project: 'WEB', title: 'not begun' })
+    expect((await swarm(['ticket', 'cancel', 'WEB-2'])).stdout).toBe('WEB-2 is over (canceled)\n')
+  })
+
   test('cancel asks the holder', async () => {
     expect(await swarm(['run', 'cancel', 'WEB-1'])).toMatchObject({ code: 0 })
     expect(server.control.canceledRuns).toEqual([held.run.id])

@@ -30,6 +30,7 @@ export async function printLogs(
 ): Promise<void> {
   const started = new Map<string, Promise<void>>()
   let failure: unknown
+  let isOver = false
   for (;;) {
     const run = await client.runs.get(runId, context)
     const { items } = await client.runs.listLogs(runId, context)
@@ -45,13 +46,18 @@ export async function printLogs(
       else printing.catch((error) => (failure ??= error))
     }
     if (failure !== undefined) throw failure
-    if (!request.isFollowing || OVER.includes(run.status)) break
+    isOver = OVER.includes(run.status)
+    if (!request.isFollowing || isOver) break
     await pause(RELOOK_MS, context.signal)
   }
   await Promise.all(started.values())
   context.signal.throwIfAborted()
   if (started.size > 0) return
-  if (request.step === null && request.attempt === null) return context.output.message('no output yet')
+  if (request.step === null && request.attempt === null) {
+    return context.output.message(
+      isOver ? `no output: it ended before anything ran; see why: swarm run show ${runId}` : 'no output yet',
+    )
+  }
   throw new CliError(EXIT.notFound, 'there is no such log in this run', { hint: `swarm run show ${runId}` })
 }
 

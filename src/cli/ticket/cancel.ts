@@ -13,11 +13,9 @@ export function configure(command: Command, act: Act): void {
         for (const ticket of tickets) {
           const key = await resolveTicket(context, client, ticket)
           const body = message === undefined ? {} : { detail: message }
-          showTicketChange(
-            context,
-            await client.tickets.cancel(key, body, context),
-            'is over or will be at once',
-          )
+          const canceled = await client.tickets.cancel(key, body, context)
+          const isOver = canceled.status === 'canceled'
+          showTicketChange(context, canceled, isOver ? 'is over' : 'is asked to end')
         }
       }),
     )
