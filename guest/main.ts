@@ -4,20 +4,19 @@
  * (paths, arguments, environment) leads to it. It ends when told to, or when its dead-man deadline passes; in
  * both cases every process of the sandbox ends first.
  */
-import { readFileSync } from 'node:fs'
-import { type GuestConfig, parseGuestConfig } from '../src/sandbox/guest-protocol-messages.ts'
 import { closeInheritedDescriptors } from './close-descriptors.ts'
 import { serveControl } from './control-server.ts'
 import { Deadman } from './deadman.ts'
 import { ExecTable } from './exec-table.ts'
 import { openGateway } from './gateway-relay.ts'
 import { killEverything, refuseHostNamespace } from './process-tree.ts'
+import { readConfig } from './read-config.ts'
 import { becomeWorkloadUser } from './workload-user.ts'
 
 const EXIT_AFTER_DEADMAN = 75
 const FLUSH_MS = 100
 
-const config: GuestConfig = parseGuestConfig(JSON.parse(readFileSync(0, 'utf8')), 'config')
+const config = await readConfig()
 closeInheritedDescriptors([0, 1, 2, config.controlFd])
 refuseHostNamespace(config)
 becomeWorkloadUser(config)

@@ -44,6 +44,8 @@ import { checkSpawnRequest, checkWarmRequest, refuseFullHost } from './spawn-req
 import { parseTemplateSpec } from './template.ts'
 import { createWarmGuests } from './warm-guests.ts'
 
+/** Before the configuration on standard input: there is no ticket yet */
+const TIME_TO_REHEARSE = '\n'
 const ADOPT_TIMEOUT_MS = 5_000
 const REMOVE_TIMEOUT_MS = 10_000
 const STOP_REPLY_MS = 5_000
@@ -87,6 +89,8 @@ export type Preparation = {
 export type Flavour = {
   readonly name: string
   readonly capabilities: SandboxCapabilities
+  /** Whether the guest program may try things out before it has a ticket: only where all it touches is its own */
+  readonly rehearses: boolean
   probe(signal: AbortSignal): Promise<ProbeResult>
   /** Control groups the sandbox will be in; not yet made */
   cgroupsOf(sandboxId: SandboxId, limits: SandboxLimits): readonly string[]
@@ -176,6 +180,7 @@ export function createProcessDriver(
         const begun = await guests.begin(request, record, signal, () => {})
         const limitError = await begun.limited
         if (limitError !== undefined) throw limitError
+        if (flavour.rehearses) begun.stdin.write(TIME_TO_REHEARSE)
         return warmed.add(request, begun)
       } catch (error) {
         await remove(record)

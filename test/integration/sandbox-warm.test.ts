@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { SandboxId } from '../../src/domain/id.ts'
@@ -66,6 +67,25 @@ describe.each(['bubblewrap', 'none'] as const)('sandboxes started ahead, %s', (k
     expect(await run(sandbox, 'true')).toMatchObject({ code: 0 })
     await sandbox.stop({ graceMs: 0 })
     expect(await findTraces(request.sandboxId)).toEqual([])
+  })
+
+  test('what it did while it waited leaves nothing: it looks like one that was just started', async () => {
+    const { driver, warm } = await createDriver()
+    const look = async (request: Awaited<ReturnType<typeof toTestSpawnRequest>>) => {
+      const sandbox = await spawn(driver, request)
+      const files = await run(sandbox, 'find', '/swarm', '/workspace', '/tmp', '/home/agent', '-xdev')
+      const rehearsed = await sandbox.findExec('rehearsal')
+      const { processCount } = await sandbox.usage()
+      await sandbox.stop({ graceMs: 0 })
+      return { files, rehearsed, processCount }
+    }
+    const request = await toTestSpawnRequest(driver)
+    await warm(request)
+    // Time for what it does of its own accord; when that takes longer, the spawn waits for it.
+    await delay(500)
+    const afterWaiting = await look(request)
+    expect(afterWaiting).toMatchObject({ files: { code: 0 }, rehearsed: undefined, processCount: 0 })
+    if (kind === 'bubblewrap') expect(afterWaiting).toEqual(await look(await toTestSpawnRequest(driver)))
   })
 
   test('it is in no list, gc leaves it alone, and its record tells of no ticket', async () => {

@@ -73,6 +73,7 @@ export async function createBubblewrapDriver(options: BubblewrapDriverOptions): 
       adopt: true,
       isolation: 'namespaces',
     },
+    rehearses: true,
     probe: (signal) => probeBubblewrap({ bwrapPath, nodePath, mode, support, options }, signal),
     cgroupsOf: (sandboxId, limits) =>
       support === undefined ? [] : toCgroupDirectories(support, sandboxId, limits),

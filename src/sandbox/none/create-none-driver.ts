@@ -39,6 +39,7 @@ export function createNoneDriver(options: NoneDriverOptions): SandboxDriver {
       adopt: true,
       isolation: 'none',
     },
+    rehearses: false,
     probe: async () => ({ ok: true, detail: { node: nodePath }, warnings: [WARNING] }),
     cgroupsOf: () => [],
     async prepare(request, directory) {
