@@ -65,7 +65,7 @@ let repository: TestRepository
 beforeAll(async () => {
   swarm = await startTestSwarm({
     config: `slots: 2
-sandbox: { memory-mib: 512, processes: 64, disk-mib: ${DISK_MIB} }
+sandbox: { memory-mib: 1024, processes: 64, disk-mib: ${DISK_MIB} }
 poll: { interval: 200ms }
 `,
   })

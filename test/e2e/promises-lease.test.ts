@@ -15,8 +15,8 @@ import { createLogCapture, endTicket, ONCE, type Run, registerSteps } from '../s
 const LEASE_TTL_MS = 2_000
 const DEADMAN_MS = 1_500
 /** Longer than both, by far. */
-const SLOW_MS = 5_000
-const BIG_FILE_BYTES = 96 * 2 ** 20
+const SLOW_MS = 3_500
+const BIG_FILE_BYTES = 64 * 2 ** 20
 
 let swarm: TestSwarm
 let client: SwarmClient

@@ -178,7 +178,7 @@ async function readWholeApi(runId: string): Promise<string> {
 
 /** The daemon was given the secrets in its environment; its short-lived git children need the forge's. */
 function isOurs(line: string): boolean {
-  return line.startsWith(`${daemon.pid} `) || /^\d+ (git|\/usr\/lib\/git-core\/)/.test(line)
+  return /\/bin\/swarm\.cjs --config \S+ up\b/.test(line) || /^\d+ (git|\/usr\/lib\/git-core\/)/.test(line)
 }
 
 /** Looks at every process of the host, over and over, until told to stop. */
