@@ -41,6 +41,9 @@ export async function listChildPids(pid: number): Promise<readonly number[]> {
   return text === undefined ? [] : text.split(' ').filter(Boolean).map(Number)
 }
 
+/** Files of processes that are open at a time */
+const READ_COUNT_MAX = 32
+
 /** Pids of all processes whose argument list or environment holds the exact text. */
 export async function findPidsByMarker(
   marker: string,
@@ -48,10 +51,10 @@ export async function findPidsByMarker(
 ): Promise<readonly number[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
   const found: number[] = []
-  for (const pid of pids) {
-    if (pid === process.pid) continue
-    const text = await readText(`/proc/${pid}/${where}`)
-    if (text?.includes(marker)) found.push(pid)
+  for (let at = 0; at < pids.length; at += READ_COUNT_MAX) {
+    const others = pids.slice(at, at + READ_COUNT_MAX).filter((pid) => pid !== process.pid)
+    const texts = await Promise.all(others.map((pid) => readText(`/proc/${pid}/${where}`)))
+    found.push(...others.filter((_, index) => texts[index]?.includes(marker)))
   }
   return found
 }

@@ -38,8 +38,12 @@ export async function removeProcesses(
 ): Promise<{ killedCount: number; problems: string[] }> {
   const killed = new Set<number>()
   const deadline = performance.now() + timeoutMs
+  let endedFromTheTop = false
   for (;;) {
-    const pids = await findProcesses(record, processes)
+    const tree = await findTree(record, processes)
+    // With the init of its namespace everything inside has ended; its groups tell when that is done.
+    endedFromTheTop ||= tree.length > 1 && record.cgroups.length > 0
+    const pids = tree.length > 0 ? tree : await findRest(record, processes, { inGroupsOnly: endedFromTheTop })
     if (pids.length === 0) return { killedCount: killed.size, problems: [] }
     if (performance.now() > deadline) {
       return { killedCount: killed.size, problems: [`processes ${pids.join(', ')} do not end`] }
@@ -52,19 +56,31 @@ export async function removeProcesses(
   }
 }
 
-async function findProcesses(
-  { sandboxId, process: recorded, cgroups }: Parameters<typeof removeProcesses>[0],
+/** Its own process with its children first: the namespace's init, whose death ends everything inside. */
+async function findTree(
+  { process: recorded }: Parameters<typeof removeProcesses>[0],
   processes: HostProcesses,
 ): Promise<readonly number[]> {
-  if (recorded !== undefined && (await processes.isProcessAlive(recorded))) {
-    // Children first: the namespace's init, whose death ends everything inside.
-    return [...(await processes.listChildPids(recorded.pid)), recorded.pid]
-  }
-  const inGroups = await processes.listCgroupPids(cgroups)
-  const byArguments = await processes.findPidsByMarker(`${SANDBOX_ID_VARIABLE}\0${sandboxId}\0`, 'cmdline')
-  const byEnvironment = await processes.findPidsByMarker(`${SANDBOX_ID_VARIABLE}=${sandboxId}\0`, 'environ')
+  if (recorded === undefined || !(await processes.isProcessAlive(recorded))) return []
+  return [...(await processes.listChildPids(recorded.pid)), recorded.pid]
+}
+
+async function findRest(
+  { sandboxId, cgroups }: Parameters<typeof removeProcesses>[0],
+  processes: HostProcesses,
+  { inGroupsOnly }: { readonly inGroupsOnly: boolean },
+): Promise<readonly number[]> {
+  const found = await Promise.all([
+    processes.listCgroupPids(cgroups),
+    ...(inGroupsOnly
+      ? []
+      : [
+          processes.findPidsByMarker(`${SANDBOX_ID_VARIABLE}\0${sandboxId}\0`, 'cmdline'),
+          processes.findPidsByMarker(`${SANDBOX_ID_VARIABLE}=${sandboxId}\0`, 'environ'),
+        ]),
+  ])
   const living: number[] = []
-  for (const pid of new Set([...inGroups, ...byArguments, ...byEnvironment])) {
+  for (const pid of new Set(found.flat())) {
     // Zombies are as good as gone.
     if ((await processes.findProcessIdentity(pid)) !== undefined) living.push(pid)
   }
