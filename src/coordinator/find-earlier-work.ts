@@ -16,6 +16,7 @@ export async function findEarlierWork(
   ticket: Ticket,
   runNumber: number,
 ): Promise<{ commit: string | null; feedback: string | null }> {
+  if (runNumber <= 1) return { commit: null, feedback: null }
   const { items } = await read.listRuns({ ticketId: ticket.id, countMax: RUN_COUNT_MAX })
   const before = items
     .filter((run) => run.number < runNumber && run.parentStepInstanceId === null)

@@ -178,9 +178,11 @@ async function spawnSandbox(
       },
       signal,
     )
-    // The start took its time: leases were renewed meanwhile.
-    await sandbox.renewDeadman(live.deadmanLeftMs(state.run.id, deps.settings.deadmanMs))
-    await deps.store.write.markSandbox({ sandboxId, status: 'ready' })
+    await Promise.all([
+      // The start took its time: leases were renewed meanwhile.
+      sandbox.renewDeadman(live.deadmanLeftMs(state.run.id, deps.settings.deadmanMs)),
+      deps.store.write.markSandbox({ sandboxId, status: 'ready' }),
+    ])
     return { sandbox, door, handle }
   } catch (error) {
     if (sandbox !== undefined) await leaveSandbox(context, { sandbox, door }, signal, { graceMs: 0 })

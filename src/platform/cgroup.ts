@@ -107,15 +107,14 @@ export async function enterCgroup(directories: readonly string[], pid: number): 
 }
 
 export async function readCgroupCounters(directories: readonly string[]): Promise<CgroupCounters> {
-  let oomKillCount = 0
-  let forkRefusalCount = 0
-  for (const directory of directories) {
-    for (const file of ['memory.events', 'memory.oom_control']) {
-      oomKillCount = Math.max(oomKillCount, await readCounter(join(directory, file), 'oom_kill'))
-    }
-    forkRefusalCount = Math.max(forkRefusalCount, await readCounter(join(directory, 'pids.events'), 'max'))
-  }
-  return { oomKillCount, forkRefusalCount }
+  const read = async (file: string, key: string) =>
+    Math.max(0, ...(await Promise.all(directories.map((place) => readCounter(join(place, file), key)))))
+  const [killCount, killCountOfVersion1, forkRefusalCount] = await Promise.all([
+    read('memory.events', 'oom_kill'),
+    read('memory.oom_control', 'oom_kill'),
+    read('pids.events', 'max'),
+  ])
+  return { oomKillCount: Math.max(killCount, killCountOfVersion1), forkRefusalCount }
 }
 
 /** Pids of the processes in the groups. */
