@@ -57,6 +57,7 @@ state-dir: ${JSON.stringify(stateDir)}
 #     key: { env: ANTHROPIC_API_KEY }
 
 # Which tickets go to which workflow; the first rule that matches wins, then the project's default workflow.
+# With rules, without the brackets:
 # routes: []
 #   - name: bugs
 #     when: { type: bug, labels: [backend], project: WEB, title-contains: crash }

@@ -47,9 +47,16 @@ export async function startDetached(
     id: ({ pid }) => String(pid),
     text: ({ pid, apiSocketPath, apiUrl }) => {
       output.line(`swarm is up: process ${pid}, ${apiSocketPath}${apiUrl === null ? '' : ` and ${apiUrl}`}`)
-      output.message(`its log is ${logPath}; stop it with: swarm down`)
+      output.message(`its log is ${logPath}; stop it with: ${toDownCommand(context)}`)
     },
   })
+}
+
+/** Finds the same daemon again, however this one was told of its place. */
+function toDownCommand({ globals }: CliContext): string {
+  const config = globals.config === undefined ? '' : ` --config ${globals.config}`
+  const stateDir = globals.stateDir === undefined ? '' : ` --state-dir ${globals.stateDir}`
+  return `swarm${config}${stateDir} down`
 }
 
 function spawnDaemon(
