@@ -26,3 +26,8 @@ test('an identifier of our own bookkeeping is left out', () => {
     'wait.opened approval · Deploy it?',
   )
 })
+
+test('a long text is cut where it can be seen', () => {
+  expect(toLine('run.failed', { detail: 'x'.repeat(200) })).toBe(`run.failed ${'x'.repeat(200)}`)
+  expect(toLine('run.failed', { detail: 'x'.repeat(201) })).toBe(`run.failed ${'x'.repeat(200)}…`)
+})

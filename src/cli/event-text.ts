@@ -36,7 +36,7 @@ export function formatEvent(event: SwarmEvent, colors: Colors): string {
   const subject = event.runId ?? event.ticketId
   const attempt = event.attempt === null ? '' : `attempt ${event.attempt}`
   const facts = SHOWN_FIELDS.flatMap((name) => toFact(event.data[name]))
-  const detail = escapeLine([...new Set(facts)].join(' · ')).slice(0, DETAIL_CHARS_MAX)
+  const detail = cut(escapeLine([...new Set(facts)].join(' · ')))
   const words = [
     colors.dim(formatClock(event.at)),
     paintType(event.type, colors),
@@ -62,6 +62,10 @@ function paintType(type: string, colors: Colors): string {
   if (/\.(done|succeeded|merged)$/.test(type)) return colors.green(type)
   if (/\.(waiting|opened|blocked|in_review|parked)$/.test(type)) return colors.yellow(type)
   return escapeLine(type)
+}
+
+function cut(text: string): string {
+  return text.length > DETAIL_CHARS_MAX ? `${text.slice(0, DETAIL_CHARS_MAX)}…` : text
 }
 
 function toFact(value: unknown): string[] {
