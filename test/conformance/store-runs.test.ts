@@ -1070,6 +1070,24 @@ for (const { name, open } of STORES) {
         expect((await succeed('review', third.proof)).ticket.status).toBe('review')
       })
 
+      test('P8: a request for changes begins one further run, also when that one changes nothing', async () => {
+        const pullRequest = await open_()
+        await succeed('review')
+        const request = { pullRequestId: pullRequest.id, state: 'changes_requested', actor: 'ann' } as const
+        await store.write.reviewPullRequest(request)
+        const second = await claim(store)
+        await open_({ runId: second.run.id })
+        expect((await succeed('review', second.proof)).ticket).toMatchObject({
+          status: 'review',
+          reason: 'waiting_for_review',
+        })
+        // It still stands: nothing was done about it, and a person sees that.
+        const found = await store.read.findPullRequest({ pullRequestId: pullRequest.id })
+        expect(found).toMatchObject({ status: 'open', reviewState: 'changes_requested' })
+        await store.write.reviewPullRequest(request)
+        expect((await getTicket()).status).toBe('pending')
+      })
+
       test('an ended pull request takes no review; a closed one may be opened again by its number', async () => {
         const pullRequest = await open_({ forge: 'github', number: 77 })
         expect(pullRequest.number).toBe(77)

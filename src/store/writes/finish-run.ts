@@ -100,9 +100,26 @@ async function moveToReview(
     const why = { reason: 'pull_request_closed', detail: 'closed without merge' } as const
     return await failTicket(tx, review, { ...why, actor, isDead: false })
   }
-  if (pullRequest?.review_state === 'changes_requested') {
+  if (pullRequest?.review_state === 'changes_requested' && (await wasReviewedDuringRun(tx, ticket))) {
     const why = { reason: 'changes_requested', detail: 'changes were requested' } as const
     return await requeueTicket(tx, review, { ...why, actor, notBefore: 0, runCount: 0 })
   }
   return review
+}
+
+/** A request from before the run is what it was begun for. Were it to count again, a run that changes nothing would follow another without an end. */
+async function wasReviewedDuringRun(tx: Tx, ticket: Row<'tickets'>): Promise<boolean> {
+  const begin = tx.db
+    .selectFrom('events')
+    .select(({ fn }) => fn.min('seq').as('seq'))
+    .where('run_id', '=', ticket.current_run_id)
+  const review = await tx.db
+    .selectFrom('events')
+    .select('seq')
+    .where('ticket_id', '=', ticket.id)
+    .where('type', '=', 'pull_request.reviewed')
+    .where('seq', '>', begin)
+    .limit(1)
+    .executeTakeFirst()
+  return review !== undefined
 }
