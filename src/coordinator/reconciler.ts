@@ -20,6 +20,9 @@ export type ReconcilerSettings = {
   readonly sweepIntervalMs: number
 }
 
+/** Time between two writes that say this host is there, `ms`: each waits for the disk */
+const TOUCH_INTERVAL_MS = 10_000
+
 /**
  * Makes the records and the world agree: leases that passed, waits whose time came, sandboxes that nobody drives.
  * Safe at any time and twice.
@@ -33,6 +36,8 @@ export class Reconciler {
   #timers: NodeJS.Timeout[] = []
   #present: Promise<unknown> = Promise.resolve()
   #lastTickAt: number
+  /** When the host was last said to be there, `ms` of the monotonic clock */
+  #touchedAt = Number.NEGATIVE_INFINITY
 
   constructor(input: {
     store: Store
@@ -104,7 +109,10 @@ export class Reconciler {
     const expired = await this.#store.write.expireLeases({ runCountMax, retryDelayMs })
     if (expired.length > 0) this.#logger.warn({ runIds: expired }, 'leases expired')
     await this.#store.write.expireWaits()
-    await this.#store.write.touchHost({ hostId })
+    if (performance.now() - this.#touchedAt >= TOUCH_INTERVAL_MS) {
+      await this.#store.write.touchHost({ hostId })
+      this.#touchedAt = performance.now()
+    }
     this.#lastTickAt = this.#store.now()
   }
 
