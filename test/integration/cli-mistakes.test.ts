@@ -1,4 +1,5 @@
 /** What somebody new does wrong, and the words that get them further. */
+import { existsSync } from 'node:fs'
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -20,12 +21,14 @@ describe('without a daemon', () => {
   )
 
   test('a state directory where none can be made ends `up` and `init` at once', async () => {
-    for (const command of [['up'], ['up', '--detach'], ['init']]) {
+    const config = join(await makeDirectory(), 'config.yaml')
+    for (const command of [['up'], ['up', '--detach'], ['init', '--config', config]]) {
       const refused = await runCli([...command, '--state-dir', '/proc/swarm/state'])
       expect(refused).toMatchObject({ code: EXIT.failed, stdout: '' })
       expect(refused.stderr).toMatch(/\/proc\/swarm|no such file or directory/)
       expect(refused.stderr).not.toContain('mistake in swarm')
     }
+    expect(existsSync(config)).toBe(false)
   })
 
   test('a state directory that others can write is refused with its fix, in the background too', async () => {

@@ -34,9 +34,10 @@ export function configure(command: Command, act: Act): void {
         const isThere = await hasFile(configPath)
         const stateDir = await findStateDir(isThere || named === undefined ? context : withoutConfig(context))
         const isWritten = !isThere || force === true
+        // First, so that no configuration stays behind that names a place which cannot be used.
+        await makeStateDir(stateDir)
         if (isWritten)
           await writeConfig(configPath, toConfigTemplate(stateDir), { isOverwriting: force === true })
-        await makeStateDir(stateDir)
         const created = project === undefined ? null : await createProject(context, project, repository)
         showOne(
           output,
