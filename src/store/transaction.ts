@@ -4,6 +4,7 @@ import type { IdKind, RunId, StepInstanceId, TicketId, toId } from '../domain/id
 import type { JsonObject } from '../domain/json.ts'
 import type { StoreDialect } from './dialect.ts'
 import type { IdSource } from './id-source.ts'
+import { prepareInsert } from './prepared-query.ts'
 import { toEvent, toJson } from './rows.ts'
 import type { Database } from './schema.ts'
 
@@ -66,30 +67,28 @@ export async function runInTransaction<T>(
       }
     },
   })
-  return { value, events: await writeEvents(db, now, pending) }
+  return { value, events: await writeEvents(begun, now, pending) }
 }
 
+const insertEvent = prepareInsert('events')
+
 async function writeEvents(
-  db: Kysely<Database>,
+  base: { readonly db: Kysely<Database>; readonly dialect: StoreDialect },
   now: number,
   events: readonly NewEvent[],
 ): Promise<readonly SwarmEvent[]> {
   const written: SwarmEvent[] = []
   for (const event of events) {
-    const row = await db
-      .insertInto('events')
-      .values({
-        at: now,
-        type: event.type,
-        actor: event.actor,
-        ticket_id: event.ticketId ?? null,
-        run_id: event.runId ?? null,
-        step_instance_id: event.stepInstanceId ?? null,
-        attempt: event.attempt ?? null,
-        data: toJson(event.data ?? {}),
-      })
-      .returningAll()
-      .executeTakeFirstOrThrow()
+    const row = await insertEvent(base, {
+      at: now,
+      type: event.type,
+      actor: event.actor,
+      ticket_id: event.ticketId ?? null,
+      run_id: event.runId ?? null,
+      step_instance_id: event.stepInstanceId ?? null,
+      attempt: event.attempt ?? null,
+      data: toJson(event.data ?? {}),
+    })
     written.push(toEvent(row))
   }
   return written

@@ -1,6 +1,7 @@
 import { type RawBuilder, type SqlBool, sql } from 'kysely'
 import type { ProjectId, RunId, TicketId } from '../../domain/id.ts'
 import { EXTERNAL_WORKFLOW } from '../../domain/run.ts'
+import { prepareQuery } from '../prepared-query.ts'
 import type { Row } from '../rows.ts'
 import type { Tx } from '../transaction.ts'
 
@@ -22,26 +23,36 @@ export type TicketChoice = {
 
 /** The best of both queues. A run that was begun goes before a ticket of the same place. */
 export async function findBestCandidate(tx: Tx): Promise<Candidate | undefined> {
-  const ticket = await findBestTicket(tx, { isForCoordinator: true })
+  const [row] = await selectBestTicket(tx, { now: tx.now })
+  const ticket = row === undefined ? undefined : ({ kind: 'new', ...row } as const)
   const run = await findBestRun(tx)
   if (ticket === undefined || run === undefined) return run ?? ticket
   return comparePlaces(run, ticket) <= 0 ? run : ticket
 }
 
-/**
- * The first pending ticket whose time has come and that fits.
- * NOTE: statuses are literals here, not parameters: a partial index is only used for a condition that the
- * database can prove when it plans.
- */
+const selectBestTicket = prepareQuery((base, { now }: { readonly now: number }) =>
+  toTicketQuery(base, now, { isForCoordinator: true }),
+)
+
+/** The first pending ticket whose time has come and that fits. */
 export async function findBestTicket(
   tx: Tx,
   choice: TicketChoice,
 ): Promise<Extract<Candidate, { kind: 'new' }> | undefined> {
-  let query = tx.db
+  const row = await toTicketQuery(tx, tx.now, choice).executeTakeFirst()
+  return row === undefined ? undefined : { kind: 'new', ...row }
+}
+
+/**
+ * NOTE: statuses are literals here, not parameters: a partial index is only used for a condition that the
+ * database can prove when it plans.
+ */
+function toTicketQuery({ db, dialect }: Pick<Tx, 'db' | 'dialect'>, now: number, choice: TicketChoice) {
+  let query = db
     .selectFrom('tickets as t')
     .select(['t.id as ticketId', 't.priority', 't.created_at as createdAt', 't.number as ticketNumber'])
     .where('t.status', '=', sql.lit('pending'))
-    .where(isDue('t.not_before', tx.now))
+    .where(isDue('t.not_before', now))
   if (choice.isForCoordinator === true) query = query.where(isNotExternal('t.workflow'))
   if (choice.projectId !== undefined) query = query.where('t.project_id', '=', choice.projectId)
   if (choice.types !== undefined && choice.types.length > 0) query = query.where('t.type', 'in', choice.types)
@@ -56,15 +67,13 @@ export async function findBestTicket(
       ),
     )
   }
-  const row = await query
+  return query
     .orderBy('t.priority')
     .orderBy('t.created_at')
     .orderBy('t.number')
     .orderBy('t.key')
     .limit(1)
-    .$if(tx.dialect.supportsSkipLocked, (locking) => locking.forUpdate().skipLocked())
-    .executeTakeFirst()
-  return row === undefined ? undefined : { kind: 'new', ...row }
+    .$if(dialect.supportsSkipLocked, (locking) => locking.forUpdate().skipLocked())
 }
 
 /** NOTE: `+ 0` keeps a planner from walking the index of instants, which would make it sort the whole queue. */
@@ -73,20 +82,23 @@ function isDue(column: string, now: number): RawBuilder<SqlBool> {
 }
 
 async function findBestRun(tx: Tx): Promise<Extract<Candidate, { kind: 'resumed' }> | undefined> {
-  const row = await tx.db
+  const [row] = await selectBestRun(tx, { now: tx.now })
+  return row === undefined ? undefined : { kind: 'resumed', ...row }
+}
+
+const selectBestRun = prepareQuery(({ db, dialect }, { now }: { readonly now: number }) =>
+  db
     .selectFrom('runs')
     .select(['id as runId', 'priority', 'ticket_created_at as createdAt', 'ticket_number as ticketNumber'])
     .where('status', '=', sql.lit('queued'))
-    .where(isDue('not_before', tx.now))
+    .where(isDue('not_before', now))
     .orderBy('priority')
     .orderBy('ticket_created_at')
     .orderBy('ticket_number')
     .orderBy('number')
     .limit(1)
-    .$if(tx.dialect.supportsSkipLocked, (locking) => locking.forUpdate().skipLocked())
-    .executeTakeFirst()
-  return row === undefined ? undefined : { kind: 'resumed', ...row }
-}
+    .$if(dialect.supportsSkipLocked, (locking) => locking.forUpdate().skipLocked()),
+)
 
 function comparePlaces(a: Place, b: Place): number {
   return a.priority - b.priority || a.createdAt - b.createdAt || a.ticketNumber - b.ticketNumber

@@ -1,7 +1,8 @@
-import type { TicketId } from '../../domain/id.ts'
+import type { ProjectId, TicketId } from '../../domain/id.ts'
 import { PRIORITY_DEFAULT, type Ticket } from '../../domain/ticket.ts'
 import type { CreateTicketInput } from '../contract.ts'
 import { NotFoundError } from '../errors.ts'
+import { prepareInsert, prepareQuery } from '../prepared-query.ts'
 import { type Row, toJson, toTicket } from '../rows.ts'
 import type { Tx } from '../transaction.ts'
 import { moveTicket } from './move-ticket.ts'
@@ -36,45 +37,46 @@ async function insertTicket(
   input: CreateTicketInput,
   labels: readonly string[],
 ): Promise<Row<'tickets'>> {
-  const project = await tx.db
+  const [project] = await countTicket(tx, { projectId: input.projectId })
+  if (project === undefined) throw new NotFoundError('project', input.projectId)
+  return await insertTicketRow(tx, {
+    id,
+    project_id: input.projectId,
+    key: `${project.key}-${project.ticket_count}`,
+    number: project.ticket_count,
+    title: input.title,
+    body: input.body ?? '',
+    type: input.type ?? '',
+    labels: toJson(labels),
+    priority: input.priority ?? PRIORITY_DEFAULT,
+    status: input.isDraft === true ? 'draft' : 'pending',
+    reason: null,
+    detail: null,
+    workflow: input.workflow ?? null,
+    agent: input.agent ?? null,
+    inputs: toJson(input.inputs ?? {}),
+    outputs: null,
+    not_before: input.notBefore ?? 0,
+    queued_at: tx.now,
+    run_count: 0,
+    current_run_id: null,
+    branch: null,
+    pull_request_id: null,
+    dead_at: null,
+    created_by: input.actor,
+    created_at: tx.now,
+    updated_at: tx.now,
+    finished_at: null,
+    version: 1,
+  })
+}
+
+const countTicket = prepareQuery(({ db }, { projectId }: { readonly projectId: ProjectId }) =>
+  db
     .updateTable('projects')
     .set((eb) => ({ ticket_count: eb('ticket_count', '+', 1) }))
-    .where('id', '=', input.projectId)
-    .returning(['key', 'ticket_count'])
-    .executeTakeFirst()
-  if (project === undefined) throw new NotFoundError('project', input.projectId)
-  return await tx.db
-    .insertInto('tickets')
-    .values({
-      id,
-      project_id: input.projectId,
-      key: `${project.key}-${project.ticket_count}`,
-      number: project.ticket_count,
-      title: input.title,
-      body: input.body ?? '',
-      type: input.type ?? '',
-      labels: toJson(labels),
-      priority: input.priority ?? PRIORITY_DEFAULT,
-      status: input.isDraft === true ? 'draft' : 'pending',
-      reason: null,
-      detail: null,
-      workflow: input.workflow ?? null,
-      agent: input.agent ?? null,
-      inputs: toJson(input.inputs ?? {}),
-      outputs: null,
-      not_before: input.notBefore ?? 0,
-      queued_at: tx.now,
-      run_count: 0,
-      current_run_id: null,
-      branch: null,
-      pull_request_id: null,
-      dead_at: null,
-      created_by: input.actor,
-      created_at: tx.now,
-      updated_at: tx.now,
-      finished_at: null,
-      version: 1,
-    })
-    .returningAll()
-    .executeTakeFirstOrThrow()
-}
+    .where('id', '=', projectId)
+    .returning(['key', 'ticket_count']),
+)
+
+const insertTicketRow = prepareInsert('tickets')

@@ -2,6 +2,7 @@ import type { Updateable } from 'kysely'
 import type { TicketId } from '../../domain/id.ts'
 import { isTerminal, isTransition, type TicketStatus } from '../../domain/status.ts'
 import { ConflictError, IllegalTransitionError, NotFoundError } from '../errors.ts'
+import { prepareQuery } from '../prepared-query.ts'
 import type { Row } from '../rows.ts'
 import type { TicketsTable } from '../schema.ts'
 import type { Tx } from '../transaction.ts'
@@ -54,12 +55,15 @@ export async function changeTicket(
 
 /** The ticket's row, locked until the end of the transaction where rows can be locked. */
 export async function getTicketRow(tx: Tx, ticketId: TicketId): Promise<Row<'tickets'>> {
-  const row = await tx.db
-    .selectFrom('tickets')
-    .selectAll()
-    .where('id', '=', ticketId)
-    .$if(tx.dialect.supportsSkipLocked, (query) => query.forUpdate())
-    .executeTakeFirst()
+  const [row] = await selectTicket(tx, { ticketId })
   if (row === undefined) throw new NotFoundError('ticket', ticketId)
   return row
 }
+
+const selectTicket = prepareQuery(({ db, dialect }, { ticketId }: { readonly ticketId: TicketId }) =>
+  db
+    .selectFrom('tickets')
+    .selectAll()
+    .where('id', '=', ticketId)
+    .$if(dialect.supportsSkipLocked, (query) => query.forUpdate()),
+)
