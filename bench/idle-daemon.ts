@@ -15,10 +15,18 @@ export type IdleDaemon = {
 const TICK_MS = 10
 
 /** `swarm up` as a process of its own, with its default configuration and nothing to do, read from /proc. */
-export async function measureIdleDaemon(input: { idleMs: number; settleMs: number }): Promise<IdleDaemon> {
+export async function measureIdleDaemon(input: {
+  idleMs: number
+  settleMs: number
+  /** Left out: the checkout's */
+  program: string | undefined
+}): Promise<IdleDaemon> {
   const directory = await makeTestDirectory()
   await writeTestConfig(directory, '')
-  const daemon = await startDaemonProcess(directory)
+  // The first start compiles and keeps what it has compiled; every later one finds it.
+  const first = await startDaemonProcess(directory, {}, input.program)
+  await first.signal('SIGTERM')
+  const daemon = await startDaemonProcess(directory, {}, input.program)
   try {
     await delay(input.settleMs)
     const before = await readCpuMs(daemon.pid)

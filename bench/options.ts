@@ -3,8 +3,9 @@ import { parseArgs } from 'node:util'
 /** How much is measured. */
 export type BenchOptions = {
   readonly isQuick: boolean
-  /** Tickets one after the other, per queue */
+  /** Tickets one after the other, per queue, and the pause before each, `ms` */
   readonly aloneCount: number
+  readonly pauseMs: number
   /** Tickets created at once, and how often */
   readonly burstSize: number
   readonly burstCount: number
@@ -21,20 +22,22 @@ export type BenchOptions = {
 
 const FULL: BenchOptions = {
   isQuick: false,
-  aloneCount: 60,
+  aloneCount: 100,
+  pauseMs: 600,
   burstSize: 50,
   burstCount: 2,
   queuedCount: 10_000,
   claimCount: 500,
   sandboxCount: 40,
   idleMs: 30_000,
-  settleMs: 15_000,
+  settleMs: 30_000,
 }
 
 /** Says that everything still works and prints; its figures mean nothing. */
 const QUICK: BenchOptions = {
   isQuick: true,
   aloneCount: 2,
+  pauseMs: 0,
   burstSize: 3,
   burstCount: 1,
   queuedCount: 50,

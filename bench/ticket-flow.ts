@@ -1,13 +1,23 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { MeasuredSwarm, TicketMarks } from './measured-swarm.ts'
 import { printHead, printSample } from './report.ts'
 import type { Sample } from './sample.ts'
 
-/** One after the other; two or more swarms take turns, so that what the machine does meanwhile is in all. */
-export async function runAlone(swarms: readonly MeasuredSwarm[], count: number): Promise<TicketMarks[][]> {
+/**
+ * One after the other, each into a coordinator that is idle again. Two or more swarms take turns, so that what the
+ * machine does meanwhile is in all.
+ */
+export async function runAlone(
+  swarms: readonly MeasuredSwarm[],
+  { count, pauseMs }: { count: number; pauseMs: number },
+): Promise<TicketMarks[][]> {
   const marks: TicketMarks[][] = swarms.map(() => [])
   for (const swarm of swarms) await swarm.runTicket()
   for (let i = 0; i < count; i++) {
-    for (const [index, swarm] of swarms.entries()) marks[index]?.push(await swarm.runTicket())
+    for (const [index, swarm] of swarms.entries()) {
+      await delay(pauseMs)
+      marks[index]?.push(await swarm.runTicket())
+    }
   }
   return marks
 }

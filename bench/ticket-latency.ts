@@ -9,6 +9,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createTestSandboxDriver } from '../test/support/sandbox.ts'
+import { buildPackage } from './build-package.ts'
 import { type ClaimLatency, measureClaims } from './claim-latency.ts'
 import { formatLoad, printFacts } from './facts.ts'
 import { type IdleDaemon, measureIdleDaemon } from './idle-daemon.ts'
@@ -56,13 +57,14 @@ async function benchSandboxStart({ sandboxCount }: BenchOptions): Promise<Sandbo
 }
 
 /** A run step with `/bin/true`, no repository: what is measured is Swarm, not an agent. */
-async function benchTickets({ aloneCount, burstSize, burstCount, queuedCount }: BenchOptions) {
+async function benchTickets(options: BenchOptions) {
+  const { aloneCount, pauseMs, burstSize, burstCount, queuedCount } = options
   await using empty = await startMeasuredSwarm({ slotCount: burstSize, queuedCount: 0 })
   await using full = await startMeasuredSwarm({ slotCount: burstSize, queuedCount })
   const others = `${queuedCount} others pending, of a lower priority, their time not come`
-  const [alone = [], aloneBehind = []] = await runAlone([empty, full], aloneCount)
-  printFlow('tickets one after the other, 0 others queued', alone)
-  printFlow(`tickets one after the other, ${others}`, aloneBehind)
+  const [alone = [], aloneBehind = []] = await runAlone([empty, full], { count: aloneCount, pauseMs })
+  printFlow(`tickets one after the other, ${pauseMs} ms between, 0 others queued`, alone)
+  printFlow(`tickets one after the other, ${pauseMs} ms between, ${others}`, aloneBehind)
   const [burst = [], burstBehind = []] = await runBursts([empty, full], {
     size: burstSize,
     count: burstCount,
@@ -72,10 +74,13 @@ async function benchTickets({ aloneCount, burstSize, burstCount, queuedCount }: 
   return [alone, aloneBehind] as const
 }
 
-async function benchIdle({ idleMs, settleMs }: BenchOptions): Promise<IdleDaemon> {
-  const idle = await measureIdleDaemon({ idleMs, settleMs })
+/** As it is installed: from a checkout it holds what it needs to read its sources, too. */
+async function benchIdle({ idleMs, settleMs, isQuick }: BenchOptions): Promise<IdleDaemon> {
+  await using built = isQuick ? undefined : await buildPackage()
+  const idle = await measureIdleDaemon({ idleMs, settleMs, program: built?.program })
   print()
-  print(`idle daemon, a process of its own, watched for ${idleMs / 1000} s`)
+  const form = built === undefined ? 'from the checkout' : 'as built by npm run build, its second start'
+  print(`idle daemon, a process of its own, ${form}, watched for ${idleMs / 1000} s`)
   print(
     `  resident memory: ${idle.rssMib.toFixed(1)} MiB, of it ${idle.fileMib.toFixed(1)} MiB program files`,
   )

@@ -38,8 +38,9 @@ const START_TIMEOUT_MS = 30_000
 export async function startDaemonProcess(
   directory: string,
   environment: Readonly<Record<string, string>> = {},
+  program: string = SWARM,
 ): Promise<DaemonProcess> {
-  const child = spawn(process.execPath, [SWARM, '--config', join(directory, 'config.yaml'), 'up'], {
+  const child = spawn(process.execPath, [program, '--config', join(directory, 'config.yaml'), 'up'], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { PATH: process.env.PATH, HOME: directory, ...environment },
   })
