@@ -1,4 +1,4 @@
-import type { Compilable, CompiledQuery, Insertable, Kysely, Selectable } from 'kysely'
+import type { Compilable, CompiledQuery, Insertable, Kysely, Selectable, Updateable } from 'kysely'
 import type { StoreDialect } from './dialect.ts'
 import type { Database } from './schema.ts'
 
@@ -49,6 +49,49 @@ export function prepareInsert<Table extends keyof Database>(
     if (row === undefined) throw new Error(`the row inserted into ${table} did not come back`)
     return row
   }
+}
+
+/** Changes the one row that has these values and gives it back; `undefined` when there is none. Compiled once for each set of columns. */
+export function prepareUpdate<Table extends keyof Database>(
+  table: Table,
+): (
+  base: Base,
+  input: { readonly set: Updateable<Database[Table]>; readonly where: Partial<Selectable<Database[Table]>> },
+) => Promise<Selectable<Database[Table]> | undefined> {
+  type Row = Selectable<Database[Table]>
+  const updates = new Map<string, (base: Base, values: Values) => Promise<readonly Row[]>>()
+  return async (base, { set, where }) => {
+    const given = { ...prefix(NEW, set as Values), ...prefix(OLD, where as Values) }
+    const columns = Object.keys(given).join()
+    let update = updates.get(columns)
+    if (update === undefined) {
+      update = prepareQuery<Values, Row>(({ db }, marks) => {
+        let query = db.updateTable(table as 'tickets').set(withPrefix(NEW, marks))
+        for (const [column, mark] of Object.entries(withPrefix(OLD, marks))) {
+          query = query.where(column as 'id', '=', mark as never)
+        }
+        return query.returningAll() as unknown as Compilable<Row>
+      })
+      updates.set(columns, update)
+    }
+    const [row] = await update(base, given)
+    return row
+  }
+}
+
+/** A column may be in both parts of an update, with two values. */
+const NEW = 'new '
+const OLD = 'old '
+
+function prefix(word: string, values: Values): Values {
+  // As the builder does: what is undefined is not named.
+  const entries = Object.entries(values).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(entries.map(([name, value]) => [`${word}${name}`, value]))
+}
+
+function withPrefix(word: string, values: Values): Values {
+  const entries = Object.entries(values).filter(([name]) => name.startsWith(word))
+  return Object.fromEntries(entries.map(([name, value]) => [name.slice(word.length), value]))
 }
 
 type Template<Row> = {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { prepareInsert, prepareQuery } from '../../src/store/prepared-query.ts'
+import { prepareInsert, prepareQuery, prepareUpdate } from '../../src/store/prepared-query.ts'
 import { type Connection, openConnection } from '../../src/store/sqlite/connection.ts'
 import { createQueries } from '../../src/store/sqlite/queries.ts'
 import { sqliteDialect } from '../../src/store/sqlite/sqlite-dialect.ts'
@@ -44,6 +44,17 @@ test('the order of the columns is the order in which they are given, also when i
   const insert = prepareInsert('counters')
   expect(await insert(base, { name: 'a', value: 1 })).toEqual({ name: 'a', value: 1 })
   expect(await insert(base, { value: 2, name: 'b' })).toEqual({ name: 'b', value: 2 })
+})
+
+test('a change finds its row by values that it may change itself; what is undefined is left alone', async () => {
+  const insert = prepareInsert('counters')
+  const update = prepareUpdate('counters')
+  await insert(base, { name: 'a', value: 1 })
+  const move = { set: { value: 2 }, where: { name: 'a', value: 1 } }
+  expect(await update(base, move)).toEqual({ name: 'a', value: 2 })
+  expect(await update(base, move)).toBeUndefined()
+  const rename = { set: { name: 'b', value: undefined }, where: { name: 'a' } }
+  expect(await update(base, rename as unknown as typeof move)).toEqual({ name: 'b', value: 2 })
 })
 
 test('two databases do not share what was prepared', async () => {

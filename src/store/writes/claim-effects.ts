@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type { Effect } from '../../domain/effect.ts'
 import type { EffectStatus } from '../../domain/status.ts'
+import { prepareQuery } from '../prepared-query.ts'
 import { toEffect } from '../rows.ts'
 import type { Tx } from '../transaction.ts'
 
@@ -9,35 +10,7 @@ import type { Tx } from '../transaction.ts'
  * sees a ticket's effects in the order in which they were decided.
  */
 export async function claimEffects(tx: Tx, input: { countMax: number }): Promise<readonly Effect[]> {
-  const due = await tx.db
-    .selectFrom('effects as e')
-    .select('e.seq')
-    .where('e.status', '=', sql.lit('pending'))
-    .where('e.not_before', '<=', tx.now)
-    .where((eb) =>
-      eb.not(
-        eb.exists(
-          eb
-            .selectFrom('effects as before')
-            .select('before.seq')
-            .whereRef('before.ticket_id', '=', 'e.ticket_id')
-            .where('before.status', 'in', [
-              sql.lit<EffectStatus>('pending'),
-              sql.lit<EffectStatus>('sending'),
-            ])
-            .where((inner) =>
-              inner.or([
-                inner('before.seq', '<', inner.ref('e.seq')),
-                inner('before.status', '=', sql.lit('sending')),
-              ]),
-            ),
-        ),
-      ),
-    )
-    .orderBy('e.seq')
-    .limit(input.countMax)
-    .$if(tx.dialect.supportsSkipLocked, (query) => query.forUpdate().skipLocked())
-    .execute()
+  const due = await selectDue(tx, { now: tx.now, countMax: input.countMax })
   if (due.length === 0) return []
   const claimed = await tx.db
     .updateTable('effects')
@@ -52,3 +25,35 @@ export async function claimEffects(tx: Tx, input: { countMax: number }): Promise
     .execute()
   return claimed.toSorted((a, b) => a.seq - b.seq).map(toEffect)
 }
+
+const selectDue = prepareQuery(
+  ({ db, dialect }, { now, countMax }: { readonly now: number; readonly countMax: number }) =>
+    db
+      .selectFrom('effects as e')
+      .select('e.seq')
+      .where('e.status', '=', sql.lit('pending'))
+      .where('e.not_before', '<=', now)
+      .where((eb) =>
+        eb.not(
+          eb.exists(
+            eb
+              .selectFrom('effects as before')
+              .select('before.seq')
+              .whereRef('before.ticket_id', '=', 'e.ticket_id')
+              .where('before.status', 'in', [
+                sql.lit<EffectStatus>('pending'),
+                sql.lit<EffectStatus>('sending'),
+              ])
+              .where((inner) =>
+                inner.or([
+                  inner('before.seq', '<', inner.ref('e.seq')),
+                  inner('before.status', '=', sql.lit('sending')),
+                ]),
+              ),
+          ),
+        ),
+      )
+      .orderBy('e.seq')
+      .limit(countMax)
+      .$if(dialect.supportsSkipLocked, (query) => query.forUpdate().skipLocked()),
+)

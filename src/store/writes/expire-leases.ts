@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type { RunId } from '../../domain/id.ts'
 import type { Reason } from '../../domain/reason.ts'
+import { prepareQuery } from '../prepared-query.ts'
 import type { Row } from '../rows.ts'
 import type { Tx } from '../transaction.ts'
 import { endRun } from './end-run.ts'
@@ -13,20 +14,23 @@ export async function expireLeases(
   tx: Tx,
   input: { runCountMax: number; retryDelayMs: number },
 ): Promise<readonly RunId[]> {
-  const expired = await tx.db
-    .selectFrom('runs')
-    .selectAll()
-    .where('status', '=', sql.lit('running'))
-    .where('lease_expires_at', '<=', tx.now)
-    .orderBy('lease_expires_at')
-    .$if(tx.dialect.supportsSkipLocked, (query) => query.forUpdate().skipLocked())
-    .execute()
+  const expired = await selectExpired(tx, { now: tx.now })
   for (const run of expired) {
     if (isExternal(run)) await failAbandoned(tx, run, input)
     else await queueAgain(tx, run, 'lease_expired')
   }
   return expired.map((run) => run.id)
 }
+
+const selectExpired = prepareQuery(({ db, dialect }, { now }: { readonly now: number }) =>
+  db
+    .selectFrom('runs')
+    .selectAll()
+    .where('status', '=', sql.lit('running'))
+    .where('lease_expires_at', '<=', now)
+    .orderBy('lease_expires_at')
+    .$if(dialect.supportsSkipLocked, (query) => query.forUpdate().skipLocked()),
+)
 
 /** The run is offered to others; whoever held it has an epoch that is stale from the next claim on. */
 export async function queueAgain(tx: Tx, run: Row<'runs'>, reason: Reason): Promise<void> {

@@ -1,24 +1,28 @@
 import type { WaitId } from '../../domain/id.ts'
 import type { WaitResolution } from '../contract.ts'
+import { prepareQuery } from '../prepared-query.ts'
 import type { Row } from '../rows.ts'
 import type { Tx } from '../transaction.ts'
 import { stopWaitedFor } from './end-run.ts'
 import { endWait } from './end-wait.ts'
 
 export async function expireWaits(tx: Tx): Promise<readonly WaitId[]> {
-  const due = await tx.db
+  const due = await selectDue(tx, { now: tx.now })
+  for (const wait of due) await expire(tx, wait)
+  return due.map((wait) => wait.id)
+}
+
+const selectDue = prepareQuery(({ db, dialect }, { now }: { readonly now: number }) =>
+  db
     .selectFrom('waits')
     .selectAll()
     .where('resolved_at', 'is', null)
     .where('deadline_at', 'is not', null)
-    .where('deadline_at', '<=', tx.now)
+    .where('deadline_at', '<=', now)
     .orderBy('deadline_at')
     .orderBy('id')
-    .$if(tx.dialect.supportsSkipLocked, (query) => query.forUpdate().skipLocked())
-    .execute()
-  for (const wait of due) await expire(tx, wait)
-  return due.map((wait) => wait.id)
-}
+    .$if(dialect.supportsSkipLocked, (query) => query.forUpdate().skipLocked()),
+)
 
 async function expire(tx: Tx, wait: Row<'waits'>): Promise<void> {
   if (wait.kind === 'timer') {

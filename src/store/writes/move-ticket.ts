@@ -2,7 +2,7 @@ import type { Updateable } from 'kysely'
 import type { TicketId } from '../../domain/id.ts'
 import { isTerminal, isTransition, type TicketStatus } from '../../domain/status.ts'
 import { ConflictError, IllegalTransitionError, NotFoundError } from '../errors.ts'
-import { prepareQuery } from '../prepared-query.ts'
+import { prepareQuery, prepareUpdate } from '../prepared-query.ts'
 import type { Row } from '../rows.ts'
 import type { TicketsTable } from '../schema.ts'
 import type { Tx } from '../transaction.ts'
@@ -17,9 +17,8 @@ export async function moveTicket(
   if (!isTransition('ticket', ticket.status, to)) {
     throw new IllegalTransitionError('ticket', ticket.key, ticket.status, to)
   }
-  const moved = await tx.db
-    .updateTable('tickets')
-    .set({
+  const moved = await updateTicket(tx, {
+    set: {
       reason: null,
       detail: null,
       ...changes,
@@ -29,15 +28,14 @@ export async function moveTicket(
       ...(to === 'pending' ? { queued_at: tx.now } : {}),
       updated_at: tx.now,
       version: ticket.version + 1,
-    })
-    .where('id', '=', ticket.id)
-    .where('status', '=', ticket.status)
-    .where('version', '=', ticket.version)
-    .returningAll()
-    .executeTakeFirst()
+    },
+    where: { id: ticket.id, status: ticket.status, version: ticket.version },
+  })
   if (moved === undefined) throw new ConflictError(`ticket ${ticket.key} was changed at the same moment`)
   return moved
 }
+
+const updateTicket = prepareUpdate('tickets')
 
 /** Changes the ticket without moving it. */
 export async function changeTicket(
