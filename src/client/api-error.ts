@@ -10,14 +10,17 @@ export class ApiError extends Error {
   readonly hint: string | undefined
   /** Every field that was refused */
   readonly errors: NonNullable<Problem['errors']>
+  /** How long the server asks to wait before the next try, `ms` */
+  readonly retryAfterMs: number | undefined
 
-  constructor(problem: Problem) {
+  constructor(problem: Problem, retryAfterMs?: number) {
     super(problem.hint === undefined ? problem.detail : `${problem.detail} (${problem.hint})`)
     this.status = problem.status
     this.code = problem.code
     this.detail = problem.detail
     this.hint = problem.hint
     this.errors = problem.errors ?? []
+    this.retryAfterMs = retryAfterMs
   }
 }
 
@@ -37,14 +40,21 @@ const FOREIGN_TEXT_CHARS_MAX = 300
 export async function toApiError(response: Response): Promise<ApiError> {
   const text = await response.text().catch(() => '')
   const parsed = problemSchema.safeParse(parseJson(text))
-  if (parsed.success) return new ApiError(parsed.data)
-  return new ApiError({
+  const retryAfterMs = readRetryAfter(response.headers.get('retry-after'))
+  if (parsed.success) return new ApiError(parsed.data, retryAfterMs)
+  const foreign = {
     type: 'about:blank',
     title: response.statusText,
     status: response.status,
     detail: `the server answered ${response.status}: ${text.slice(0, FOREIGN_TEXT_CHARS_MAX)}`,
     code: 'http_error',
-  })
+  }
+  return new ApiError(foreign, retryAfterMs)
+}
+
+/** Seconds only: an instant would be read by our clock, which may be off. */
+function readRetryAfter(header: string | null): number | undefined {
+  return header !== null && /^\d{1,6}$/.test(header) ? Number(header) * 1000 : undefined
 }
 
 function parseJson(text: string): unknown {

@@ -218,6 +218,19 @@ export const claimSchema = z
   .object({ ticket: ticketSchema, run: runSchema, lease: leaseSchema })
   .meta({ id: 'Claim' })
 
+/** Largest outputs of a run, as JSON; the same for an agent in a sandbox, bytes */
+const OUTPUT_BYTES_MAX = 1024 * 1024
+/** Largest `data` of a milestone, as JSON, bytes */
+const PROGRESS_BYTES_MAX = 64 * 1024
+
+function smallObjectSchema(bytesMax: number) {
+  const tooLarge = `may have ${bytesMax} bytes as JSON; keep large things elsewhere and name the place`
+  return jsonObjectSchema
+    .refine((value) => new TextEncoder().encode(JSON.stringify(value)).length <= bytesMax, tooLarge)
+    .meta({ description: `Any JSON object of at most ${bytesMax} bytes` })
+}
+
+const outputsSchema = smallObjectSchema(OUTPUT_BYTES_MAX)
 const proof = { holder: holderSchema, epoch: z.number().int().min(1) }
 export const heartbeatRunBody = z
   .strictObject({ ...proof, leaseTtlMs: leaseTtlSchema })
@@ -227,18 +240,18 @@ export const progressRunBody = z
     ...proof,
     message: textSchema(10_000, 1),
     percent: z.number().min(0).max(100).optional(),
-    data: jsonObjectSchema.optional(),
+    data: smallObjectSchema(PROGRESS_BYTES_MAX).optional(),
   })
   .meta({ id: 'ProgressRun' })
 export const completeRunBody = z
-  .strictObject({ ...proof, outputs: jsonObjectSchema.optional() })
+  .strictObject({ ...proof, outputs: outputsSchema.optional() })
   .meta({ id: 'CompleteRun' })
 export const failRunBody = z
   .strictObject({
     ...proof,
     reason: reasonSchema.default('agent_failed'),
     detail: textSchema(10_000, 1),
-    outputs: jsonObjectSchema.optional(),
+    outputs: outputsSchema.optional(),
     isFinal: z.boolean().default(false).meta({ description: 'No further run, whatever the reason allows' }),
   })
   .meta({ id: 'FailRun' })

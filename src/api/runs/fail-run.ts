@@ -8,6 +8,7 @@ import { getRun, getTicket } from '../find-by-ref.ts'
 import { operation } from '../operation.ts'
 import { toRunBody } from '../run-body.ts'
 import { toTicketBody } from '../ticket-body.ts'
+import { asHolder } from './as-holder.ts'
 
 export type FailRunDeps = {
   readonly store: Pick<Store, 'read' | 'now'>
@@ -23,24 +24,23 @@ export function failRun({ store, control, config, randomBytes }: FailRunDeps) {
     const { reason, detail, outputs, isFinal } = body
     const random = ((randomBytes(1)[0] ?? 0) % 256) / 256
     const facts = { reason, runCount, isFinal, policy: config.runRetry, now: store.now(), random }
-    return await change(async (write) => {
-      const { run, ticket } = await write.finishRun({
-        runId,
-        holder: toHolder(caller, body.holder),
-        epoch: body.epoch,
-        outcome: {
-          status: 'failed',
-          reason,
-          detail,
-          ticket: decideTicket(facts),
-          ...(outputs === undefined ? {} : { outputs }),
-        },
+    const outcome: RunOutcome = {
+      status: 'failed',
+      reason,
+      detail,
+      ticket: decideTicket(facts),
+      ...(outputs === undefined ? {} : { outputs }),
+    }
+    const finish = () =>
+      change(async (write) => {
+        const holder = toHolder(caller, body.holder)
+        const { run, ticket } = await write.finishRun({ runId, holder, epoch: body.epoch, outcome })
+        // The store takes a failed run's report again; one that another reason ended was not this agent's to end.
+        if (run.reason !== reason) throw new LeaseLostError(runId, body.epoch)
+        const finished = { run: toRunBody(run), ticket: toTicketBody(ticket) }
+        return { status: 200, body: finished, after: () => control.wake() }
       })
-      // The store takes a failed run's report again; one that another reason ended was not this agent's to end.
-      if (run.reason !== reason) throw new LeaseLostError(runId, body.epoch)
-      const finished = { run: toRunBody(run), ticket: toTicketBody(ticket) }
-      return { status: 200, body: finished, after: () => control.wake() }
-    })
+    return await asHolder(store.read, runId, finish)
   })
 }
 

@@ -4,6 +4,7 @@ import { LeaseLostError } from '../../store/errors.ts'
 import { toHolder } from '../caller.ts'
 import { getRun } from '../find-by-ref.ts'
 import { operation } from '../operation.ts'
+import { asHolder } from './as-holder.ts'
 import { toLeaseBody } from './claim-body.ts'
 
 export function heartbeatRun({ store }: { readonly store: Pick<Store, 'read'> }) {
@@ -11,8 +12,10 @@ export function heartbeatRun({ store }: { readonly store: Pick<Store, 'read'> })
     await getRun(store.read, runId)
     const { epoch, leaseTtlMs } = body
     const holder = toHolder(caller, body.holder)
-    const renewal = await write.renewLeases({ holder, leaseTtlMs, runs: [{ runId, epoch }] })
-    if (renewal.lost.includes(runId)) throw new LeaseLostError(runId, epoch)
+    await asHolder(store.read, runId, async () => {
+      const renewal = await write.renewLeases({ holder, leaseTtlMs, runs: [{ runId, epoch }] })
+      if (renewal.lost.includes(runId)) throw new LeaseLostError(runId, epoch)
+    })
     return { status: 200, body: toLeaseBody(await getRun(store.read, runId), body.holder) }
   })
 }
