@@ -10,6 +10,7 @@ const source = join(__dirname, '..', 'src', 'cli', 'main.ts')
 const built = join(__dirname, '..', 'dist', 'cli', 'main.js')
 
 keepCompiledCode()
+hideExperimentalSqlite()
 
 import(pathToFileURL(existsSync(source) || !existsSync(built) ? source : built).href)
   .then((program) => program.main())
@@ -24,4 +25,13 @@ function keepCompiledCode() {
   // Never in a directory that others can write: what lies there is executed.
   if (isAbsolute(cache)) enableCompileCache(join(cache, 'swarm', 'compiled'))
   else if (isAbsolute(home)) enableCompileCache(join(home, '.cache', 'swarm', 'compiled'))
+}
+
+/** Every supported Node is tested with its SQLite; that one of them calls it experimental is nothing a user can act on. */
+function hideExperimentalSqlite() {
+  const { emitWarning } = process
+  process.emitWarning = (warning, ...details) => {
+    if (String(warning).startsWith('SQLite is an experimental feature')) return
+    Reflect.apply(emitWarning, process, [warning, ...details])
+  }
 }

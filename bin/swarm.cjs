@@ -10,7 +10,11 @@ if (major > 22 || (major === 22 && minor >= 18)) {
   require('./start.cjs')
 } else {
   process.stderr.write('swarm needs Node.js 22.18 or newer, this is ' + process.version + ': ')
-  process.stderr.write('in a checkout run `npm run swarm -- <command>`, ')
-  process.stderr.write('elsewhere `npx -p node@24 -p swarm swarm <command>`\n')
+  process.stderr.write('install one, or run `npx -p node@24 node ' + quote(__filename) + ' <command>`\n')
   process.exitCode = 78
+}
+
+/** As a shell reads it: the path may hold spaces. */
+function quote(path) {
+  return /^[\w./@-]+$/.test(path) ? path : ["'", path.replace(/'/g, "'\\''"), "'"].join('')
 }

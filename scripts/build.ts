@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('..', import.meta.url))
 rmSync(`${root}dist`, { recursive: true, force: true })
 run('tsc', '--project', 'tsconfig.build.json')
+// What others may import has types; no other part of the package is for them.
+run('tsc', '--project', 'scripts/client-types.json')
 // Agents and workflows go as they are: agents run from their source inside a sandbox, and their digest is theirs.
 cpSync(`${root}src/registry/shipped`, `${root}dist/registry/shipped`, { recursive: true })
 run('node', 'scripts/build-guest.ts')

@@ -36,7 +36,11 @@ export function createReadWorker(path: string, options: { deadlineMs: number; id
   let isClosed = false
 
   function start(): Worker {
-    const started = new Worker(workerUrl(), { workerData: { path } })
+    const started = new Worker(workerUrl(), {
+      workerData: { path },
+      // As `bin/start.cjs` does for the main thread: Node 22 calls its SQLite experimental.
+      execArgv: ['--disable-warning=ExperimentalWarning'],
+    })
     started.unref()
     started.on('message', (reply: ReadReply) => settle(reply))
     started.on('error', (error) => drop(started, `the reading thread failed: ${error.message}`))
