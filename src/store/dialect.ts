@@ -1,11 +1,16 @@
-import type { ColumnDefinitionBuilder } from 'kysely'
+import type { ColumnDefinitionBuilder, RawBuilder } from 'kysely'
 import type { Thing } from '../domain/status.ts'
 
 /** What the shared queries and migrations need to know about the database below; each implementation has one. */
 export type StoreDialect = {
   readonly name: string
-  /** Rows can be locked by a reading transaction (`for update`) and locked ones passed over (`skip locked`) */
+  /**
+   * Several transactions write at once: what one has read another may change, unless it locked the rows
+   * (`for no key update`), and locked ones can be passed over (`skip locked`)
+   */
   readonly supportsSkipLocked: boolean
+  /** Column type for text, compared byte by byte */
+  readonly textType: 'text' | RawBuilder<unknown>
   /** Column type for counts, flags and instants */
   readonly integerType: 'integer' | 'bigint'
   /** Words after the closing bracket of `create table` */

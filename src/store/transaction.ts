@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely'
+import type { Insertable, Kysely } from 'kysely'
 import type { EventType, SwarmEvent } from '../domain/event.ts'
 import type { IdKind, RunId, StepInstanceId, TicketId, toId } from '../domain/id.ts'
 import type { JsonObject } from '../domain/json.ts'
@@ -34,62 +34,66 @@ export type NewEvent = {
 /** Runs `work` in one transaction: commits when it resolves, changes nothing when it rejects. */
 export type Transact = <T>(work: (tx: Tx) => Promise<T>) => Promise<T>
 
+/** A transaction that the implementation has begun. */
+export type Begun = {
+  readonly db: Kysely<Database>
+  readonly dialect: StoreDialect
+  readonly now: number
+  readonly newId: IdSource
+  /** Runs the part between a savepoint and its release or return. */
+  readonly savepoint: <P>(part: () => Promise<P>) => Promise<P>
+}
+
 /**
- * Runs `work` inside a transaction that the implementation has begun, and writes its events last.
- * @returns the answer, and the events to publish after the commit
+ * Runs `work` inside a transaction that the implementation has begun. The events are still to be written, as the
+ * last thing before the commit.
  */
 export async function runInTransaction<T>(
-  begun: {
-    readonly db: Kysely<Database>
-    readonly dialect: StoreDialect
-    readonly now: number
-    readonly newId: IdSource
-    /** Runs the part between a savepoint and its release or return. */
-    readonly savepoint: <P>(part: () => Promise<P>) => Promise<P>
-  },
+  begun: Begun,
   work: (tx: Tx) => Promise<T>,
-): Promise<{ value: T; events: readonly SwarmEvent[] }> {
+): Promise<{ value: T; events: readonly NewEvent[] }> {
   const { db, dialect, now } = begun
-  const pending: NewEvent[] = []
+  const events: NewEvent[] = []
   const value = await work({
     db,
     dialect,
     now,
     newId: (kind) => begun.newId(kind, now),
-    emit: (event) => pending.push(event),
+    emit: (event) => events.push(event),
     async attempt(part) {
-      const eventCount = pending.length
+      const eventCount = events.length
       try {
         return await begun.savepoint(part)
       } catch (error) {
-        pending.length = eventCount
+        events.length = eventCount
         throw error
       }
     },
   })
-  return { value, events: await writeEvents(begun, now, pending) }
+  return { value, events }
+}
+
+/** Writes the events one by one, in order. */
+export async function writeEvents(
+  begun: Pick<Begun, 'db' | 'dialect' | 'now'>,
+  events: readonly NewEvent[],
+): Promise<readonly SwarmEvent[]> {
+  const written: SwarmEvent[] = []
+  for (const event of events) written.push(toEvent(await insertEvent(begun, toEventRow(event, begun.now))))
+  return written
 }
 
 const insertEvent = prepareInsert('events')
 
-async function writeEvents(
-  base: { readonly db: Kysely<Database>; readonly dialect: StoreDialect },
-  now: number,
-  events: readonly NewEvent[],
-): Promise<readonly SwarmEvent[]> {
-  const written: SwarmEvent[] = []
-  for (const event of events) {
-    const row = await insertEvent(base, {
-      at: now,
-      type: event.type,
-      actor: event.actor,
-      ticket_id: event.ticketId ?? null,
-      run_id: event.runId ?? null,
-      step_instance_id: event.stepInstanceId ?? null,
-      attempt: event.attempt ?? null,
-      data: toJson(event.data ?? {}),
-    })
-    written.push(toEvent(row))
+export function toEventRow(event: NewEvent, now: number): Insertable<Database['events']> {
+  return {
+    at: now,
+    type: event.type,
+    actor: event.actor,
+    ticket_id: event.ticketId ?? null,
+    run_id: event.runId ?? null,
+    step_instance_id: event.stepInstanceId ?? null,
+    attempt: event.attempt ?? null,
+    data: toJson(event.data ?? {}),
   }
-  return written
 }

@@ -30,7 +30,7 @@ export async function createTable(
 ): Promise<void> {
   let table = db.schema.createTable(name)
   for (const [column, definition] of Object.entries(spec.columns)) {
-    const type = definition.type === 'text' ? 'text' : dialect.integerType
+    const type = definition.type === 'text' ? dialect.textType : dialect.integerType
     table = table.addColumn(column, type, (builder) => build(builder, dialect, column, definition))
   }
   if (spec.primaryKey !== undefined) {

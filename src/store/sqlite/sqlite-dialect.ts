@@ -3,6 +3,7 @@ import type { Guard, StoreDialect } from '../dialect.ts'
 export const sqliteDialect: StoreDialect = {
   name: 'sqlite',
   supportsSkipLocked: false,
+  textType: 'text',
   integerType: 'integer',
   tableSuffix: 'strict',
   asSequence: (column) => column.primaryKey().autoIncrement(),

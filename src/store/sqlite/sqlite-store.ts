@@ -8,7 +8,7 @@ import { MIGRATIONS } from '../migrations/list.ts'
 import type { Migration } from '../migrations/migration.ts'
 import { bindReader } from '../reads/bind-reader.ts'
 import type { Database } from '../schema.ts'
-import { runInTransaction, type Transact, type Tx } from '../transaction.ts'
+import { runInTransaction, type Transact, type Tx, writeEvents } from '../transaction.ts'
 import { bindWriter } from '../writes/bind-writer.ts'
 import { type Connection, openConnection } from './connection.ts'
 import { backUp, migrate } from './migrate.ts'
@@ -114,12 +114,16 @@ async function commit<T>(
 ): Promise<{ value: T; events: readonly SwarmEvent[] }> {
   writer.exec('begin immediate')
   try {
-    const done = await runInTransaction(
-      { db: queries, dialect: sqliteDialect, ...of, savepoint: (part) => savepoint(writer, part) },
-      work,
-    )
+    const begun = {
+      db: queries,
+      dialect: sqliteDialect,
+      ...of,
+      savepoint: <P>(part: () => Promise<P>) => savepoint(writer, part),
+    }
+    const { value, events } = await runInTransaction(begun, work)
+    const written = await writeEvents(begun, events)
     writer.exec('commit')
-    return done
+    return { value, events: written }
   } catch (error) {
     // SQLite has rolled back by itself after some errors, a full disk among them.
     if (writer.database.isTransaction) writer.exec('rollback')

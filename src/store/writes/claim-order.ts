@@ -21,25 +21,41 @@ export type TicketChoice = {
   readonly isForCoordinator?: boolean
 }
 
-/** The best of both queues. A run that was begun goes before a ticket of the same place. */
+/** The best of both queues, locked where rows can be locked. A run that was begun goes before a ticket of the same place. */
 export async function findBestCandidate(tx: Tx): Promise<Candidate | undefined> {
-  const [row] = await selectBestTicket(tx, { now: tx.now })
-  const ticket = row === undefined ? undefined : ({ kind: 'new', ...row } as const)
-  const run = await findBestRun(tx)
-  if (ticket === undefined || run === undefined) return run ?? ticket
-  return comparePlaces(run, ticket) <= 0 ? run : ticket
+  const run = await findBestRun(tx, 'peek')
+  // Of two locked candidates the other one would be missing for whoever claims at the same moment: look, then lock.
+  if (run === undefined) return await findBestNew(tx, 'lock')
+  const ticket = await findBestNew(tx, 'peek')
+  const isRunFirst = ticket === undefined || comparePlaces(run, ticket) <= 0
+  if (!tx.dialect.supportsSkipLocked) return isRunFirst ? run : ticket
+  if (isRunFirst) return (await findBestRun(tx, 'lock')) ?? (await findBestNew(tx, 'lock'))
+  return (await findBestNew(tx, 'lock')) ?? (await findBestRun(tx, 'lock'))
 }
 
-const selectBestTicket = prepareQuery((base, { now }: { readonly now: number }) =>
-  toTicketQuery(base, now, { isForCoordinator: true }),
-)
+async function findBestNew(tx: Tx, mode: Mode): Promise<Extract<Candidate, { kind: 'new' }> | undefined> {
+  const [row] = await selectBestTicket[mode](tx, { now: tx.now })
+  return row === undefined ? undefined : { kind: 'new', ...row }
+}
+
+/** `lock`: the first one that nobody else is claiming, and nobody else will */
+type Mode = 'peek' | 'lock'
+
+const selectBestTicket = {
+  peek: prepareQuery((base, { now }: { readonly now: number }) =>
+    toTicketQuery(base, now, { isForCoordinator: true }),
+  ),
+  lock: prepareQuery((base, { now }: { readonly now: number }) =>
+    lockTickets(base, toTicketQuery(base, now, { isForCoordinator: true })),
+  ),
+}
 
 /** The first pending ticket whose time has come and that fits. */
 export async function findBestTicket(
   tx: Tx,
   choice: TicketChoice,
 ): Promise<Extract<Candidate, { kind: 'new' }> | undefined> {
-  const row = await toTicketQuery(tx, tx.now, choice).executeTakeFirst()
+  const row = await lockTickets(tx, toTicketQuery(tx, tx.now, choice)).executeTakeFirst()
   return row === undefined ? undefined : { kind: 'new', ...row }
 }
 
@@ -47,7 +63,7 @@ export async function findBestTicket(
  * NOTE: statuses are literals here, not parameters: a partial index is only used for a condition that the
  * database can prove when it plans.
  */
-function toTicketQuery({ db, dialect }: Pick<Tx, 'db' | 'dialect'>, now: number, choice: TicketChoice) {
+function toTicketQuery({ db }: Pick<Tx, 'db'>, now: number, choice: TicketChoice) {
   let query = db
     .selectFrom('tickets as t')
     .select(['t.id as ticketId', 't.priority', 't.created_at as createdAt', 't.number as ticketNumber'])
@@ -67,13 +83,11 @@ function toTicketQuery({ db, dialect }: Pick<Tx, 'db' | 'dialect'>, now: number,
       ),
     )
   }
-  return query
-    .orderBy('t.priority')
-    .orderBy('t.created_at')
-    .orderBy('t.number')
-    .orderBy('t.key')
-    .limit(1)
-    .$if(dialect.supportsSkipLocked, (locking) => locking.forUpdate().skipLocked())
+  return query.orderBy('t.priority').orderBy('t.created_at').orderBy('t.number').orderBy('t.key').limit(1)
+}
+
+function lockTickets({ dialect }: Pick<Tx, 'dialect'>, query: ReturnType<typeof toTicketQuery>) {
+  return query.$if(dialect.supportsSkipLocked, (locking) => locking.forNoKeyUpdate().skipLocked())
 }
 
 /** NOTE: `+ 0` keeps a planner from walking the index of instants, which would make it sort the whole queue. */
@@ -81,24 +95,38 @@ function isDue(column: string, now: number): RawBuilder<SqlBool> {
   return sql<SqlBool>`${sql.ref(column)} + 0 <= ${now}`
 }
 
-async function findBestRun(tx: Tx): Promise<Extract<Candidate, { kind: 'resumed' }> | undefined> {
-  const [row] = await selectBestRun(tx, { now: tx.now })
+async function findBestRun(tx: Tx, mode: Mode): Promise<Extract<Candidate, { kind: 'resumed' }> | undefined> {
+  const [row] = await selectBestRun[mode](tx, { now: tx.now })
   return row === undefined ? undefined : { kind: 'resumed', ...row }
 }
 
-const selectBestRun = prepareQuery(({ db, dialect }, { now }: { readonly now: number }) =>
-  db
-    .selectFrom('runs')
-    .select(['id as runId', 'priority', 'ticket_created_at as createdAt', 'ticket_number as ticketNumber'])
-    .where('status', '=', sql.lit('queued'))
-    .where(isDue('not_before', now))
-    .orderBy('priority')
-    .orderBy('ticket_created_at')
-    .orderBy('ticket_number')
-    .orderBy('number')
+const selectBestRun = {
+  peek: prepareQuery((base, { now }: { readonly now: number }) => toRunQuery(base, now)),
+  // With its ticket, which every change of the run holds.
+  lock: prepareQuery((base, { now }: { readonly now: number }) =>
+    toRunQuery(base, now)
+      .innerJoin('tickets as t', 't.id', 'r.ticket_id')
+      .$if(base.dialect.supportsSkipLocked, (locking) => locking.forNoKeyUpdate(['t', 'r']).skipLocked()),
+  ),
+}
+
+function toRunQuery({ db }: Pick<Tx, 'db'>, now: number) {
+  return db
+    .selectFrom('runs as r')
+    .select([
+      'r.id as runId',
+      'r.priority',
+      'r.ticket_created_at as createdAt',
+      'r.ticket_number as ticketNumber',
+    ])
+    .where('r.status', '=', sql.lit('queued'))
+    .where(isDue('r.not_before', now))
+    .orderBy('r.priority')
+    .orderBy('r.ticket_created_at')
+    .orderBy('r.ticket_number')
+    .orderBy('r.number')
     .limit(1)
-    .$if(dialect.supportsSkipLocked, (locking) => locking.forUpdate().skipLocked()),
-)
+}
 
 function comparePlaces(a: Place, b: Place): number {
   return a.priority - b.priority || a.createdAt - b.createdAt || a.ticketNumber - b.ticketNumber

@@ -46,12 +46,14 @@ export async function refuseMerge(
   if (isReviewing(ticket, pullRequest)) await changeTicket(tx, ticket, { reason, detail })
 }
 
+/** The pull request's row, locked with its ticket's where rows can be locked. */
 export async function getPullRequestRow(tx: Tx, id: PullRequestId): Promise<Row<'pull_requests'>> {
   const row = await tx.db
-    .selectFrom('pull_requests')
-    .selectAll()
-    .where('id', '=', id)
-    .$if(tx.dialect.supportsSkipLocked, (query) => query.forUpdate())
+    .selectFrom('pull_requests as p')
+    .innerJoin('tickets as t', 't.id', 'p.ticket_id')
+    .selectAll('p')
+    .where('p.id', '=', id)
+    .$if(tx.dialect.supportsSkipLocked, (query) => query.forNoKeyUpdate(['t', 'p']))
     .executeTakeFirst()
   if (row === undefined) throw new NotFoundError('pull request', id)
   return row

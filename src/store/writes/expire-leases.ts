@@ -22,14 +22,17 @@ export async function expireLeases(
   return expired.map((run) => run.id)
 }
 
+/** What another transaction holds is left to it, or to the next look. */
 const selectExpired = prepareQuery(({ db, dialect }, { now }: { readonly now: number }) =>
   db
-    .selectFrom('runs')
-    .selectAll()
-    .where('status', '=', sql.lit('running'))
-    .where('lease_expires_at', '<=', now)
-    .orderBy('lease_expires_at')
-    .$if(dialect.supportsSkipLocked, (query) => query.forUpdate().skipLocked()),
+    .selectFrom('runs as r')
+    .selectAll('r')
+    .where('r.status', '=', sql.lit('running'))
+    .where('r.lease_expires_at', '<=', now)
+    .orderBy('r.lease_expires_at')
+    .$if(dialect.supportsSkipLocked, (query) =>
+      query.innerJoin('tickets as t', 't.id', 'r.ticket_id').forNoKeyUpdate(['t', 'r']).skipLocked(),
+    ),
 )
 
 /** The run is offered to others; whoever held it has an epoch that is stale from the next claim on. */

@@ -12,16 +12,23 @@ export async function expireWaits(tx: Tx): Promise<readonly WaitId[]> {
   return due.map((wait) => wait.id)
 }
 
+/** What another transaction holds is left to it, or to the next look. */
 const selectDue = prepareQuery(({ db, dialect }, { now }: { readonly now: number }) =>
   db
-    .selectFrom('waits')
-    .selectAll()
-    .where('resolved_at', 'is', null)
-    .where('deadline_at', 'is not', null)
-    .where('deadline_at', '<=', now)
-    .orderBy('deadline_at')
-    .orderBy('id')
-    .$if(dialect.supportsSkipLocked, (query) => query.forUpdate().skipLocked()),
+    .selectFrom('waits as w')
+    .selectAll('w')
+    .where('w.resolved_at', 'is', null)
+    .where('w.deadline_at', 'is not', null)
+    .where('w.deadline_at', '<=', now)
+    .orderBy('w.deadline_at')
+    .orderBy('w.id')
+    .$if(dialect.supportsSkipLocked, (query) =>
+      query
+        .innerJoin('runs as r', 'r.id', 'w.run_id')
+        .innerJoin('tickets as t', 't.id', 'r.ticket_id')
+        .forNoKeyUpdate(['t', 'w'])
+        .skipLocked(),
+    ),
 )
 
 async function expire(tx: Tx, wait: Row<'waits'>): Promise<void> {

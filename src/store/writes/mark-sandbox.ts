@@ -15,6 +15,7 @@ export async function markSandbox(
     .innerJoin('runs as r', 'r.id', 's.run_id')
     .select(['s.status', 's.run_id', 's.step_instance_id', 's.ended_at', 'r.ticket_id'])
     .where('s.id', '=', sandboxId)
+    .$if(tx.dialect.supportsSkipLocked, (query) => query.forNoKeyUpdate('s'))
     .executeTakeFirst()
   if (sandbox === undefined) throw new NotFoundError('sandbox', sandboxId)
   if (sandbox.status === status || (sandbox.status === 'gone' && status === 'lost')) return

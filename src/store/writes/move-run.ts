@@ -3,6 +3,7 @@ import type { RunId } from '../../domain/id.ts'
 import { EXTERNAL_WORKFLOW, type LeaseProof } from '../../domain/run.ts'
 import { isTerminal, isTransition, type RunStatus } from '../../domain/status.ts'
 import { ConflictError, IllegalTransitionError, LeaseLostError, NotFoundError } from '../errors.ts'
+import { prepareQuery } from '../prepared-query.ts'
 import type { Row } from '../rows.ts'
 import type { RunsTable } from '../schema.ts'
 import type { Tx } from '../transaction.ts'
@@ -48,14 +49,24 @@ export async function getRunRow(tx: Tx, runId: RunId): Promise<Row<'runs'>> {
   return run
 }
 
+/**
+ * The run's row, locked with its ticket's where rows can be locked. NOTE: the ticket always first: whoever changes
+ * anything of a ticket holds its row, so that changes of one ticket never meet half-way, nor wait for each other.
+ */
 export async function findRunRow(tx: Tx, runId: RunId): Promise<Row<'runs'> | undefined> {
-  return await tx.db
-    .selectFrom('runs')
-    .selectAll()
-    .where('id', '=', runId)
-    .$if(tx.dialect.supportsSkipLocked, (query) => query.forUpdate())
-    .executeTakeFirst()
+  const [row] = await selectRun(tx, { runId })
+  return row
 }
+
+const selectRun = prepareQuery(({ db, dialect }, { runId }: { readonly runId: RunId }) => {
+  if (!dialect.supportsSkipLocked) return db.selectFrom('runs').selectAll().where('id', '=', runId)
+  return db
+    .selectFrom('runs as r')
+    .innerJoin('tickets as t', 't.id', 'r.ticket_id')
+    .selectAll('r')
+    .where('r.id', '=', runId)
+    .forNoKeyUpdate(['t', 'r'])
+})
 
 /** Whether an outside agent drives it, through the API. */
 export function isExternal(run: Row<'runs'>): boolean {

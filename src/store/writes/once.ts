@@ -40,7 +40,8 @@ async function sweep(tx: Tx): Promise<void> {
         .select('key')
         .where('created_at', '<', tx.now - KEY_TTL_MS)
         .orderBy('created_at')
-        .limit(SWEEP_COUNT_MAX),
+        .limit(SWEEP_COUNT_MAX)
+        .$if(tx.dialect.supportsSkipLocked, (old) => old.forUpdate().skipLocked()),
     )
     .execute()
 }

@@ -15,9 +15,28 @@ export async function queueTicket(
   ticket: Row<'tickets'>,
   changes: Updateable<TicketsTable> = {},
 ): Promise<Row<'tickets'>> {
+  await lockDependencies(tx, ticket.id)
   const block = await findBlock(tx, ticket.id)
   if (block === undefined) return await moveTicket(tx, ticket, 'pending', changes)
   return await moveTicket(tx, ticket, 'blocked', { ...changes, ...block })
+}
+
+/**
+ * Keeps what the ticket depends on from ending until this transaction has: it would look for tickets that are
+ * blocked, not see this one yet, and nobody would ever unblock it.
+ */
+async function lockDependencies(tx: Tx, ticketId: TicketId): Promise<void> {
+  if (!tx.dialect.supportsSkipLocked) return
+  await tx.db
+    .selectFrom('tickets')
+    .select('id')
+    .where('status', '<>', 'done')
+    .where('id', 'in', (query) =>
+      query.selectFrom('ticket_dependencies').select('depends_on_id').where('ticket_id', '=', ticketId),
+    )
+    .orderBy('id')
+    .forShare()
+    .execute()
 }
 
 /** The dependency that stands in the way, the hopeless ones first; `undefined` when all are done. */
@@ -53,6 +72,7 @@ export async function settleDependents(tx: Tx, ticketId: TicketId): Promise<void
     )
     .orderBy('created_at')
     .orderBy('id')
+    .$if(tx.dialect.supportsSkipLocked, (query) => query.forNoKeyUpdate())
     .execute()
   for (const dependent of dependents) await settleBlocked(tx, dependent)
 }

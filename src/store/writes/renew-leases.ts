@@ -11,6 +11,8 @@ export async function renewLeases(
     .select(['id', 'lease_epoch', 'cancel_requested_at'])
     .where('status', '=', 'running')
     .where('lease_holder', '=', input.holder)
+    .orderBy('id')
+    .$if(tx.dialect.supportsSkipLocked, (query) => query.forNoKeyUpdate())
     .execute()
   const heldById = new Map(held.map((run) => [run.id, run]))
   const ours = input.runs.filter(({ runId, epoch }) => heldById.get(runId)?.lease_epoch === epoch)

@@ -11,10 +11,12 @@ export async function resolveWait(
   input: { waitId: WaitId; actor: string; resolution: WaitResolution },
 ): Promise<Wait> {
   const wait = await tx.db
-    .selectFrom('waits')
-    .selectAll()
-    .where('id', '=', input.waitId)
-    .$if(tx.dialect.supportsSkipLocked, (query) => query.forUpdate())
+    .selectFrom('waits as w')
+    .innerJoin('runs as r', 'r.id', 'w.run_id')
+    .innerJoin('tickets as t', 't.id', 'r.ticket_id')
+    .selectAll('w')
+    .where('w.id', '=', input.waitId)
+    .$if(tx.dialect.supportsSkipLocked, (query) => query.forNoKeyUpdate(['t', 'w']))
     .executeTakeFirst()
   if (wait === undefined) throw new NotFoundError('wait', input.waitId)
   if (wait.resolved_at !== null) throw new ConflictError(`wait ${wait.id} is resolved already`)

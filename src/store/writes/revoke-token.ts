@@ -8,6 +8,7 @@ export async function revokeToken(tx: Tx, input: { tokenId: TokenId; actor: stri
     .selectFrom('tokens')
     .select(['id', 'name', 'run_id', 'revoked_at'])
     .where('id', '=', input.tokenId)
+    .$if(tx.dialect.supportsSkipLocked, (query) => query.forNoKeyUpdate())
     .executeTakeFirst()
   if (token === undefined) throw new NotFoundError('token', input.tokenId)
   if (token.revoked_at !== null) return

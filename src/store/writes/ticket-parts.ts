@@ -43,7 +43,14 @@ async function enterDependencyGraph(tx: Tx): Promise<void> {
 }
 
 async function requireTickets(tx: Tx, ids: readonly TicketId[]): Promise<void> {
-  const found = await tx.db.selectFrom('tickets').select('id').where('id', 'in', ids).execute()
+  const found = await tx.db
+    .selectFrom('tickets')
+    .select('id')
+    .where('id', 'in', ids)
+    .orderBy('id')
+    // Held as they are: one that ends meanwhile would not see that this ticket waits for it.
+    .$if(tx.dialect.supportsSkipLocked, (query) => query.forShare())
+    .execute()
   const foundIds = new Set(found.map((row) => row.id))
   const missing = ids.find((id) => !foundIds.has(id))
   if (missing !== undefined) throw new NotFoundError('ticket', missing)

@@ -12,7 +12,7 @@ export async function updateProject(tx: Tx, input: UpdateProjectInput): Promise<
     .selectFrom('projects')
     .select(['key', 'version'])
     .where('id', '=', projectId)
-    .$if(tx.dialect.supportsSkipLocked, (query) => query.forUpdate())
+    .$if(tx.dialect.supportsSkipLocked, (query) => query.forNoKeyUpdate())
     .executeTakeFirst()
   if (project === undefined) throw new NotFoundError('project', projectId)
   if (expectedVersion !== undefined && expectedVersion !== project.version) {

@@ -8,6 +8,7 @@ import type { Tx } from '../transaction.ts'
 import { changeTicket, getTicketRow } from './move-ticket.ts'
 
 export async function upsertPullRequest(tx: Tx, input: UpsertPullRequestInput): Promise<PullRequest> {
+  const ticket = await getTicketRow(tx, input.ticketId)
   const known = await findKnown(tx, input)
   // Published once more after a crash, and merged in between: there is nothing to update.
   if (known?.status === 'merged') return toPullRequest(known)
@@ -19,7 +20,6 @@ export async function upsertPullRequest(tx: Tx, input: UpsertPullRequestInput): 
     runId: row.run_id,
     data: { pullRequestId: row.id, number: row.number, branch: row.branch, headCommit: row.head_commit },
   })
-  const ticket = await getTicketRow(tx, input.ticketId)
   if (ticket.pull_request_id !== row.id || ticket.branch !== row.branch) {
     await changeTicket(tx, ticket, { pull_request_id: row.id, branch: row.branch })
   }
