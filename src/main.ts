@@ -15,6 +15,8 @@ export type Daemon = {
   readonly apiSocketPath: string
   /** `http://127.0.0.1:7377`, or `null` when no TCP address is configured */
   readonly apiUrl: string | null
+  /** Whether its loops go round and its store answers; rejects when the store does not */
+  isLive(): Promise<boolean>
   /**
    * Ends the daemon. `drain` leaves running sandboxes for the next start, `wait` lets held runs end first, `now`
    * cuts a stop in progress short. May be called again; every call resolves when everything is closed.
@@ -92,6 +94,7 @@ function toDaemon(
     apiSocketPath,
     apiUrl,
     closed,
+    isLive: async () => (await context.coordinator.health()).isLive,
     async stop({ mode }) {
       if (closing !== undefined) await context.coordinator.stop(mode)
       closing ??= closeAll(context, servers, mode).finally(() => {

@@ -3,6 +3,7 @@ import { loadSecrets } from '../../config/secrets.ts'
 import { type Daemon, startDaemon } from '../../main.ts'
 import { releaseMemoryWhenIdle } from '../../platform/idle-memory.ts'
 import { createLogger } from '../../platform/log.ts'
+import { createServiceNotifier } from '../../platform/service-notify.ts'
 import { onStopSignals } from '../../platform/signals.ts'
 import { surviveStrayRejections } from '../../platform/stray-rejections.ts'
 import { CliError } from '../cli-error.ts'
@@ -19,19 +20,27 @@ export async function serve(
   { stopMode }: { stopMode: 'drain' | 'wait' },
 ): Promise<undefined> {
   await assertAlone(config)
-  const stops = collectStops(context, stopMode)
   const logger = createLogger(config.log)
+  let daemon: Daemon | undefined
+  const manager = createServiceNotifier({
+    environment: context.environment,
+    isLive: async () => (await daemon?.isLive()) === true,
+    warn: (fields, fact) => logger.warn(fields, fact),
+  })
+  const stops = collectStops(context, stopMode, (explanation) => void manager.stopping(explanation))
   const letFail = surviveStrayRejections((err) =>
     logger.error({ err }, 'a promise failed that nobody waited for'),
   )
   const keepMemory = releaseMemoryWhenIdle()
   try {
-    const daemon = await start(context, config)
+    daemon = await start(context, config)
     await writeDaemonRecord(config.stateDir, daemon.apiUrl)
     announce(context, daemon)
     stops.serveTo(daemon)
+    await manager.ready(`serves ${daemon.apiSocketPath}`)
     await daemon.closed
   } finally {
+    manager.close()
     stops.release()
     letFail()
     keepMemory()
@@ -81,13 +90,18 @@ function announce({ output }: CliContext, { apiSocketPath, apiUrl }: Daemon): vo
 }
 
 /** The first signal stops as configured (SIGUSR2: waits), the second now, the third without goodbye. */
-function collectStops({ output, takeOverSignals }: CliContext, firstMode: 'drain' | 'wait') {
+function collectStops(
+  { output, takeOverSignals }: CliContext,
+  firstMode: 'drain' | 'wait',
+  onStop: (explanation: string) => void,
+) {
   let daemon: Daemon | undefined
   let asked: StopMode | undefined
   const release = onStopSignals(['SIGINT', 'SIGTERM', 'SIGUSR2'], (signal) => {
     if (asked === 'now') process.exit(EXIT.interrupted)
     asked = asked !== undefined ? 'now' : signal === 'SIGUSR2' ? 'wait' : firstMode
     output.message(EXPLANATIONS[asked])
+    onStop(EXPLANATIONS[asked])
     void daemon?.stop({ mode: asked })
   })
   takeOverSignals()
