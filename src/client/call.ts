@@ -111,9 +111,7 @@ async function send(transport: Transport, url: string, init: RequestInit): Promi
   try {
     return await transport.fetch(url, init)
   } catch (error) {
-    if (error instanceof DOMException && error.name === 'TimeoutError') {
-      throw new ConnectionError('timed_out', `no answer from ${url} in time`, { cause: error })
-    }
+    if (isTimeout(error)) throw toTimedOut(url, error)
     if (init.signal?.aborted === true) throw error
     throw new ConnectionError(
       'unreachable',
@@ -125,11 +123,23 @@ async function send(transport: Transport, url: string, init: RequestInit): Promi
   }
 }
 
+function isTimeout(error: unknown): boolean {
+  return error instanceof DOMException && error.name === 'TimeoutError'
+}
+
+function toTimedOut(what: string, cause: unknown): ConnectionError {
+  return new ConnectionError('timed_out', `no answer from ${what} in time`, { cause })
+}
+
 async function readJson(response: Response, spec: OperationSpec): Promise<unknown> {
   try {
     return await response.json()
   } catch (error) {
+    if (isTimeout(error)) throw toTimedOut(spec.id, error)
     if (error instanceof DOMException) throw error
-    throw new ConnectionError('answer_invalid', `the answer to ${spec.id} is no JSON`, { cause: error })
+    if (error instanceof SyntaxError) {
+      throw new ConnectionError('answer_invalid', `the answer to ${spec.id} is no JSON`, { cause: error })
+    }
+    throw new ConnectionError('unreachable', `the answer to ${spec.id} broke off`, { cause: error })
   }
 }

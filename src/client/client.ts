@@ -41,14 +41,17 @@ import { type WatchOptions, watchEvents } from './watch-events.ts'
 export { ApiError, ConnectionError } from './api-error.ts'
 export type { CallOptions, FetchLike } from './call.ts'
 export { type FollowLogOptions, type LogRef, toLogBytes } from './follow-log.ts'
+export { TicketFailed } from './ticket-failed.ts'
 export type { WatchOptions } from './watch-events.ts'
+export type { ClaimedTicket, TellProgress, Work } from './work-on-claim.ts'
+export { type WorkNote, type WorkOnTicketsOptions, workOnTickets } from './work-on-tickets.ts'
 
 export type ClientOptions = {
   /** `http://127.0.0.1:7377`; for a unix socket `http://localhost`, the socket is in `fetch` */
   readonly baseUrl: string
   readonly token?: string | undefined
-  /** The platform's `fetch`, or one that speaks over a unix socket */
-  readonly fetch: FetchLike
+  /** One that speaks over a unix socket, say; the platform's when nothing is said */
+  readonly fetch?: FetchLike
   /** Longest time of one call that is not a stream, `ms`; 90 s when nothing is said */
   readonly timeoutMs?: number
 }
@@ -59,7 +62,7 @@ const TIMEOUT_MS = 90_000
 
 /** The typed client. Every method throws ApiError when the server says no, ConnectionError when it is silent. */
 export function createClient(options: ClientOptions) {
-  const transport: Transport = { ...options, timeoutMs: options.timeoutMs ?? TIMEOUT_MS }
+  const transport: Transport = { fetch, timeoutMs: TIMEOUT_MS, ...options }
   return {
     tickets: createTicketCalls(transport),
     runs: createRunCalls(transport),

@@ -1,4 +1,5 @@
-import { ApiError, ConnectionError } from './api-error.ts'
+import { ConnectionError } from './api-error.ts'
+import { isWorthAnotherTry, pause } from './insist.ts'
 
 export type StreamSource<T> = {
   /** Opens where the last piece ended; called again after each break */
@@ -9,7 +10,6 @@ export type StreamSource<T> = {
 
 const RETRY_DELAY_MIN_MS = 250
 const RETRY_DELAY_MAX_MS = 5_000
-const RETRY_STATUSES = [408, 425, 429, 500, 502, 503, 504]
 
 /**
  * Reads on over broken connections until the source says that there is no more, or the signal aborts (then it
@@ -33,27 +33,6 @@ export async function* readResiliently<T>(source: StreamSource<T>, signal: Abort
     await pause(delayMs, signal)
     delayMs = Math.min(delayMs * 2, RETRY_DELAY_MAX_MS)
   }
-}
-
-/** A broken connection shows as a plain error of the platform; what our parser refuses does not heal. */
-function isWorthAnotherTry(error: unknown): boolean {
-  if (error instanceof ApiError) return RETRY_STATUSES.includes(error.status)
-  if (error instanceof ConnectionError) return error.code !== 'answer_invalid'
-  return true
-}
-
-/** Between two tries; ends early on abort. */
-function pause(delayMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const finish = () => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', finish)
-      resolve()
-    }
-    const timer = setTimeout(finish, delayMs)
-    signal.addEventListener('abort', finish, { once: true })
-    if (signal.aborted) finish()
-  })
 }
 
 /**
