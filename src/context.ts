@@ -100,6 +100,7 @@ export async function createContext(options: ContextOptions): Promise<Context> {
       gateway,
       agents: { find: (name) => findAgent(registry, name) },
       forges: createForgeCatalogue(config, secrets, store),
+      trackers: { find: () => undefined },
       settings,
       logger,
       random: {

@@ -1,4 +1,5 @@
 import type { Effect } from '../domain/effect.ts'
+import type { Reason } from '../domain/reason.ts'
 import { decideRetry, type RetryPolicy } from '../domain/retry.ts'
 import { Bell } from '../engine/bell.ts'
 import type { EngineDeps } from '../engine/ports.ts'
@@ -21,6 +22,9 @@ export const EFFECT_RETRY: RetryPolicy = {
   backoffMaxMs: 300_000,
   on: ['infrastructure', 'agent', 'model', 'timeout'],
 }
+
+/** How a ticket stands is told until its tracker has taken it: more than three days of a file that is locked or away. */
+const WRITE_BACK_ATTEMPT_COUNT_MAX = 1_000
 
 /**
  * Empties the outbox: what the store decided is carried to the outside world and its outcome recorded. At most one
@@ -110,7 +114,11 @@ export class Reporter {
     if (end.kind === 'done') {
       const detail = await this.#complete(effect, end.outcome, logger)
       if (detail === undefined) return
-      await this.#fail(effect, { kind: 'failed', reason: 'forge_failed', detail, isFinal: true }, logger)
+      await this.#fail(
+        effect,
+        { kind: 'failed', reason: reasonOfTrouble(effect), detail, isFinal: true },
+        logger,
+      )
     } else await this.#fail(effect, end, logger)
   }
 
@@ -134,7 +142,7 @@ export class Reporter {
   async #fail(effect: Effect, end: FailedEffect, logger: Logger): Promise<void> {
     const { reason, detail } = end
     const decision = decideRetry({
-      policy: this.#retry,
+      policy: toPolicy(this.#retry, effect),
       reason,
       attempt: effect.attemptCount,
       now: this.#store.now(),
@@ -156,7 +164,16 @@ export class Reporter {
       if (signal.aborted) return { kind: 'failed', reason: 'timed_out', detail: 'it did not end in its time' }
       logger.error({ err: error }, 'effect ended by a mistake in Swarm')
       const detail = error instanceof Error ? error.message : String(error)
-      return { kind: 'failed', reason: 'forge_failed', detail: `internal error: ${detail}` }
+      return { kind: 'failed', reason: reasonOfTrouble(effect), detail: `internal error: ${detail}` }
     }
   }
+}
+
+function toPolicy(retry: RetryPolicy, { kind }: Effect): RetryPolicy {
+  if (kind !== 'write_back_ticket') return retry
+  return { ...retry, attemptCountMax: WRITE_BACK_ATTEMPT_COUNT_MAX }
+}
+
+function reasonOfTrouble({ kind }: Effect): Reason {
+  return kind === 'write_back_ticket' ? 'tracker_failed' : 'forge_failed'
 }

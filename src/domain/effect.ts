@@ -3,7 +3,12 @@ import type { JsonObject } from './json.ts'
 import type { Reason } from './reason.ts'
 import type { EffectStatus } from './status.ts'
 
-export type EffectKind = 'publish_pull_request' | 'merge_pull_request' | 'close_pull_request' | 'http_request'
+export type EffectKind =
+  | 'publish_pull_request'
+  | 'merge_pull_request'
+  | 'close_pull_request'
+  | 'http_request'
+  | 'write_back_ticket'
 
 /** A change to the outside world, written in the transaction that decided it and sent after. */
 export type Effect = {

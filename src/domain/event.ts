@@ -9,6 +9,7 @@ export const EVENT_TYPES = [
   'ticket.updated',
   'ticket.commented',
   'ticket.claimed',
+  'ticket.taken',
   'ticket.requeued',
   'ticket.blocked',
   'ticket.unblocked',

@@ -21,6 +21,7 @@ export const REASONS = {
   disk_full: 'infrastructure',
   forge_failed: 'infrastructure',
   push_failed: 'infrastructure',
+  tracker_failed: 'infrastructure',
   // agent: the program inside did not deliver; retried within attempts
   agent_failed: 'agent',
   agent_crashed: 'agent',
@@ -55,6 +56,7 @@ export const REASONS = {
   sandbox_unavailable: 'configuration',
   driver_unsupported: 'configuration',
   too_many_instances: 'configuration',
+  tracker_refused: 'configuration',
   // a person's or a neighbour's decision
   canceled_by_person: 'person',
   rejected: 'person',
@@ -64,6 +66,7 @@ export const REASONS = {
   dependency_failed: 'person',
   dependency_canceled: 'person',
   taken_elsewhere: 'person',
+  gone_from_tracker: 'person',
   waiting_for_approval: 'person',
   waiting_for_answer: 'person',
   waiting_for_review: 'person',

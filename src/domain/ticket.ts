@@ -38,6 +38,9 @@ export type Ticket = {
   readonly pullRequestId: PullRequestId | null
   /** Set when every retry was used up: the ticket is a dead letter */
   readonly deadAt: number | null
+  /** Tracker that it was mirrored from, and what it is called there; `null`: it is our own */
+  readonly tracker: string | null
+  readonly externalId: string | null
   readonly createdBy: string
   readonly createdAt: number
   readonly updatedAt: number

@@ -8,6 +8,7 @@ import type { Logger } from '../platform/log.ts'
 import type { SandboxDriver, SandboxLimits, Template } from '../sandbox/contract.ts'
 import type { AttemptLogs } from '../store/attempt-log.ts'
 import type { Store } from '../store/contract.ts'
+import type { Tracker } from '../tracker/contract.ts'
 import type { WarmSandboxes } from './warm-sandboxes.ts'
 
 export type EngineDeps = {
@@ -17,6 +18,7 @@ export type EngineDeps = {
   readonly gateway: Gateway
   readonly agents: AgentCatalogue
   readonly forges: ForgeCatalogue
+  readonly trackers: TrackerCatalogue
   readonly settings: EngineSettings
   readonly logger: Logger
   readonly random: RandomSource
@@ -62,6 +64,11 @@ export type AgentCatalogue = {
 export type ForgeCatalogue = {
   /** The project's forge and how the forge knows it; `undefined` without a repository or such a forge. */
   find(project: Project): { forge: Forge; project: ForgeProject } | undefined
+}
+
+export type TrackerCatalogue = {
+  /** By its name in the configuration; `undefined` when there is no such tracker (any more). */
+  find(name: string): Tracker | undefined
 }
 
 export type RandomSource = {

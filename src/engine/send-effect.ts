@@ -6,6 +6,7 @@ import { ForgeError } from '../forge/contract.ts'
 import type { EffectOutcome } from '../store/contract.ts'
 import type { EngineDeps } from './ports.ts'
 import { sendHttpRequest } from './send-http-request.ts'
+import { writeBackTicket } from './write-back-ticket.ts'
 
 export type EffectEnd =
   | { readonly kind: 'done'; readonly outcome: EffectOutcome }
@@ -32,6 +33,8 @@ export async function sendEffect(deps: EngineDeps, effect: Effect, signal: Abort
         return await close(deps, effect.payload as unknown as PullRequestPayload, signal)
       case 'http_request':
         return await sendHttpRequest(deps, effect, signal)
+      case 'write_back_ticket':
+        return await writeBackTicket(deps, effect.payload as unknown as WriteBackPayload, signal)
     }
   } catch (error) {
     if (!(error instanceof ForgeError)) throw error
@@ -55,6 +58,9 @@ type PublishPayload = {
 
 /** Written by the API when a person merges or closes. */
 type PullRequestPayload = { pullRequestId: PullRequestId; actor: string }
+
+/** Written by the store with the move of a mirrored ticket. */
+type WriteBackPayload = { ticketId: TicketId }
 
 async function publish(deps: EngineDeps, payload: PublishPayload, signal: AbortSignal): Promise<EffectEnd> {
   const found = await findRepository(deps, payload.projectId)

@@ -51,6 +51,8 @@ export const ticketSchema = z
     branch: z.string().nullable(),
     pullRequestId: idSchema('pull_request').nullable(),
     deadAt: instantSchema.nullable().meta({ description: 'Set when every retry was used up' }),
+    tracker: z.string().nullable().meta({ description: 'Tracker that it was mirrored from' }),
+    externalId: z.string().nullable().meta({ description: 'What it is called in its tracker' }),
     createdBy: z.string(),
     createdAt: instantSchema,
     updatedAt: instantSchema,

@@ -14,6 +14,7 @@
  */
 import type { Effect, EffectKind } from '../domain/effect.ts'
 import type { EventType, SwarmEvent } from '../domain/event.ts'
+import type { ExternalRef, ExternalStanding } from '../domain/external-ref.ts'
 import type {
   AttemptId,
   EffectId,
@@ -128,6 +129,59 @@ export type UpdateTicketInput = {
   readonly actor: string
 }
 
+export type CancelTicketInput = {
+  readonly ticketId: TicketId
+  readonly actor: string
+  readonly detail?: string
+  /** Absent: `canceled_by_person` */
+  readonly reason?: Extract<Reason, 'canceled_by_person' | 'taken_elsewhere' | 'gone_from_tracker'>
+  /** The tracker's word under which somebody else has the ticket there; nothing is written back to it then */
+  readonly seenWord?: string
+  /** Refused with `VersionConflictError` when the row has moved on */
+  readonly expectedVersion?: number
+}
+
+// ---------------------------------------------------------------- tickets of trackers
+
+/** A ticket that stands open in a tracker, checked and bounded by its adapter. */
+export type MirroredTicket = Required<
+  Pick<CreateTicketInput, 'title' | 'body' | 'type' | 'labels' | 'priority' | 'workflow' | 'agent' | 'inputs'>
+> & {
+  readonly externalId: string
+  /** The tracker's own word for its state */
+  readonly word: string
+  /** `ms` since the epoch; `null` when the tracker does not say */
+  readonly createdAt: number | null
+}
+
+export type MirrorTicketsInput = {
+  readonly tracker: string
+  /** The project that new ones belong to */
+  readonly projectId: ProjectId
+  readonly tickets: readonly MirroredTicket[]
+  /** When the tracker was begun to be read, by the store's clock: what was done here since is not undone */
+  readonly readAt: number
+  readonly actor: string
+}
+
+export type MirrorResult = {
+  readonly externalId: string
+  readonly ticketId: TicketId
+  readonly key: string
+  /**
+   * - `requeued`: it had failed or was canceled here, and was put back there
+   * - `done_here`: it was put back there, but what is done is not begun anew
+   */
+  readonly kind: 'created' | 'updated' | 'requeued' | 'unchanged' | 'done_here'
+}
+
+/** A mirrored ticket that is not ended, as it is compared with its tracker. */
+export type OpenExternalRef = ExternalRef & {
+  readonly ticketKey: string
+  readonly ticketStatus: TicketStatus
+  readonly ticketVersion: number
+}
+
 // ---------------------------------------------------------------- claims and leases
 
 export type ClaimInput = {
@@ -187,7 +241,21 @@ export type RunOutcome =
         | { readonly kind: 'fail' }
         | { readonly kind: 'dead' }
     }
-  | { readonly status: 'canceled'; readonly reason: Reason; readonly detail: string }
+  | {
+      readonly status: 'canceled'
+      readonly reason: Reason
+      readonly detail: string
+      /** The tracker's word under which somebody else has the ticket there */
+      readonly seenWord?: string
+    }
+
+export type ReleaseRunInput = LeaseProof & {
+  readonly notBefore?: number
+  readonly detail?: string
+  readonly openWaitCount?: number
+  /** What its ticket says while the run waits in the queue; absent: nothing */
+  readonly reason?: Reason
+}
 
 export type FailedAttempt = LeaseProof & {
   readonly attemptId: AttemptId
@@ -274,6 +342,16 @@ export type EffectOutcome =
       readonly branch: string
       readonly result: JsonObject
     }
+  /** How the ticket stands in its tracker after it was told; `word` is `null` when it has no word for the status */
+  | {
+      readonly kind: 'written_back'
+      readonly ticketId: TicketId
+      readonly word: string | null
+      readonly standing: ExternalStanding
+      /** The ticket's status that was told */
+      readonly status: TicketStatus
+      readonly result: JsonObject
+    }
   | {
       readonly kind: 'pull_request'
       readonly pullRequest: UpsertPullRequestInput
@@ -312,10 +390,18 @@ export type StoreWriter = {
    * one that nobody holds, and one held by an outside agent, ends here, with its instances and waits.
    * Dependents are flagged. A terminal ticket is left as it is and given back.
    */
-  cancelTicket(input: { ticketId: TicketId; actor: string; detail?: string }): Promise<Ticket>
+  cancelTicket(input: CancelTicketInput): Promise<Ticket>
   /** A person's requeue: failed or canceled → pending (or blocked); counts of runs begin anew. */
   retryTicket(input: { ticketId: TicketId; actor: string }): Promise<Ticket>
   addComment(input: { ticketId: TicketId; author: string; body: string }): Promise<Comment>
+
+  /**
+   * Brings a page of a tracker's open tickets into the store. What is unknown becomes a `pending` ticket of the
+   * project, as old as it is there. One that nobody works on here takes over what changed there since. One that had
+   * ended here although it was taken, or that somebody else had taken there, was put back: it is queued anew. All
+   * others are left. Idempotent by (tracker, external identifier), also for two callers at once.
+   */
+  mirrorTickets(input: MirrorTicketsInput): Promise<readonly MirrorResult[]>
 
   /**
    * The best claimable work for a coordinator, in one conditional update: pending tickets and queued runs whose
@@ -339,9 +425,7 @@ export type StoreWriter = {
    * as `canceled` instead and its ticket is `pending` again. When fewer than `openWaitCount` waits are open by now,
    * `notBefore` is out of date and the run may be claimed at once.
    */
-  releaseRun(
-    input: LeaseProof & { notBefore?: number; detail?: string; openWaitCount?: number },
-  ): Promise<void>
+  releaseRun(input: ReleaseRunInput): Promise<void>
   /**
    * Returns runs whose lease has passed: a coordinator's run is `queued` again, an outside agent's run is
    * `failed` with `lease_expired` and its ticket requeued at `retryAt` or, when `runCountMax` is reached, dead.
@@ -350,6 +434,8 @@ export type StoreWriter = {
   /** Queues at once every run held by these holders, known to be dead. */
   takeOverRuns(input: { holders: readonly string[] }): Promise<readonly RunId[]>
 
+  /** The mirrored ticket of this run is ours in its tracker now, and stands there under that word. */
+  recordTake(input: LeaseProof & { word: string }): Promise<void>
   translateRun(input: TranslateRunInput): Promise<Run>
   /** A milestone of the run: an event, nothing else. */
   recordProgress(input: LeaseProof & { data: JsonObject; type?: EventType }): Promise<void>
@@ -421,7 +507,10 @@ export type StoreWriter = {
   enqueueEffect(
     input: NewEffect & { ticketId: TicketId; runId?: RunId; stepInstanceId?: StepInstanceId; actor: string },
   ): Promise<Effect>
-  /** Due effects, oldest first, at most one per ticket in flight; they become `sending`. */
+  /**
+   * Due effects, oldest first; they become `sending`. Of a ticket at most one that is written back to its tracker is
+   * under way, and at most one of all others.
+   */
   claimEffects(input: { countMax: number }): Promise<readonly Effect[]>
   /** After a start: what was `sending` when the process died may or may not have happened; it is `pending` again. */
   reclaimSendingEffects(): Promise<number>
@@ -431,6 +520,12 @@ export type StoreWriter = {
    * An effect of a step that waits for it no more is `dead` in any case, with the reason `parent_ended`.
    */
   failEffect(input: { effectId: EffectId; reason: Reason; detail: string; retryAt?: number }): Promise<Effect>
+
+  /**
+   * What was given up while a tracker's tickets were written back is sent again, after its configuration may have
+   * been mended. Gives the number of them.
+   */
+  reviveWriteBacks(input: { tracker: string }): Promise<number>
 
   /** One open pull request per (project, forge, branch): a second call updates the first. */
   upsertPullRequest(input: UpsertPullRequestInput): Promise<PullRequest>
@@ -573,6 +668,12 @@ export type StoreReader = {
     ticketId?: TicketId
     statuses?: readonly Effect['status'][]
   }): Promise<readonly Effect[]>
+
+  /** Mirrored tickets of this tracker that are not ended, in the order of their names there. */
+  listExternalRefs(filter: { tracker: string; cursor?: string }): Promise<Page<OpenExternalRef>>
+  findExternalRef(
+    by: { ticketId: TicketId } | { tracker: string; externalId: string },
+  ): Promise<ExternalRef | undefined>
 
   findPullRequest(
     /** By branch: the newest one, whatever its status */

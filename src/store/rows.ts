@@ -2,6 +2,7 @@
 import type { Selectable } from 'kysely'
 import type { Effect } from '../domain/effect.ts'
 import type { SwarmEvent } from '../domain/event.ts'
+import type { ExternalStanding } from '../domain/external-ref.ts'
 import type { Json, JsonObject } from '../domain/json.ts'
 import type { Project } from '../domain/project.ts'
 import type { PullRequest } from '../domain/pull-request.ts'
@@ -56,6 +57,18 @@ export function toProject(row: Row<'projects'>): Project {
   }
 }
 
+/** What is kept of a ticket's standing in its tracker; see `ExternalRef`. */
+export type RefData = {
+  readonly word: string
+  readonly standing: ExternalStanding
+  /** Of what was mirrored last, so that only what changed there is taken over */
+  readonly digest: string
+}
+
+export function toRefData(row: Pick<Row<'external_refs'>, 'data'>): RefData {
+  return fromJson<RefData>(row.data)
+}
+
 export function toTicket(row: Row<'tickets'>): Ticket {
   return {
     id: row.id,
@@ -80,6 +93,8 @@ export function toTicket(row: Row<'tickets'>): Ticket {
     branch: row.branch,
     pullRequestId: row.pull_request_id,
     deadAt: row.dead_at,
+    tracker: row.tracker,
+    externalId: row.external_id,
     createdBy: row.created_by,
     createdAt: row.created_at,
     updatedAt: row.updated_at,

@@ -83,6 +83,9 @@ export type TicketsTable = {
   updated_at: number
   finished_at: number | null
   version: number
+  /** Tracker that it was mirrored from, and what it is called there */
+  tracker: string | null
+  external_id: string | null
 }
 
 /** The ticket's labels again, one per row, for filters. */
@@ -137,6 +140,9 @@ export type RunsTable = {
   /** Holder under which it ended, so that a repeated report is recognised */
   finished_by: string | null
   cancel_requested_at: number | null
+  /** Why its end was asked for, when it was for more than a person's wish */
+  cancel_reason: Reason | null
+  cancel_detail: string | null
   /** The ticket's priority, age and number again: the order of the queue, from one index */
   priority: number
   ticket_created_at: number

@@ -305,7 +305,7 @@ for (const { name, open } of STORES) {
         copy.exec('pragma foreign_keys = off')
         const insert = () =>
           copy.exec(
-            "insert into tickets select 'x', project_id, 'K', 99, title, body, type, labels, priority, 'done', reason, detail, workflow, agent, inputs, outputs, not_before, queued_at, run_count, null, null, null, null, created_by, 1, 1, 1, 1 from tickets",
+            "insert into tickets select 'x', project_id, 'K', 99, title, body, type, labels, priority, 'done', reason, detail, workflow, agent, inputs, outputs, not_before, queued_at, run_count, null, null, null, null, created_by, 1, 1, 1, 1, null, null from tickets",
           )
         expect(insert).toThrow(/illegal transition/)
       })

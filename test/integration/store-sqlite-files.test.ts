@@ -272,15 +272,16 @@ describe('one coordinator per file', () => {
 })
 
 describe('migrations', () => {
-  const second: Migration = {
-    number: 2,
-    name: 'second',
+  const current = MIGRATIONS.length
+  const next: Migration = {
+    number: current + 1,
+    name: 'next',
     async up(db) {
-      await sql.raw('create table second (id integer) strict').execute(db)
+      await sql.raw('create table next (id integer) strict').execute(db)
     },
   }
   const failing: Migration = {
-    number: 2,
+    number: current + 1,
     name: 'failing',
     async up(db) {
       await sql.raw('create table half (id integer) strict').execute(db)
@@ -298,19 +299,37 @@ describe('migrations', () => {
   test('a new file is not backed up; an older one is, before each step', async () => {
     await makeStore()
     expect((await readdir(folder)).filter((name) => name.includes('backup'))).toEqual([])
-    const third: Migration = { ...second, number: 3, up: async () => {} }
-    await (await openStore(path, [...MIGRATIONS, second, third])).close()
-    expect(versionOf(path)).toBe(3)
-    expect(versionOf(`${path}.backup-v1`)).toBe(1)
-    expect(versionOf(`${path}.backup-v2`)).toBe(2)
-    const restored = await openStore(`${path}.backup-v1`)
+    const last: Migration = { ...next, number: current + 2, up: async () => {} }
+    await (await openStore(path, [...MIGRATIONS, next, last])).close()
+    expect(versionOf(path)).toBe(current + 2)
+    expect(versionOf(`${path}.backup-v${current}`)).toBe(current)
+    expect(versionOf(`${path}.backup-v${current + 1}`)).toBe(current + 1)
+    const restored = await openStore(`${path}.backup-v${current}`)
     expect((await restored.read.listTickets({})).items[0]?.title).toBe('kept')
+  })
+
+  test('a file of the first version keeps its tickets, which are of no tracker', async () => {
+    await (await openStore(path, MIGRATIONS.slice(0, 1))).close()
+    edit(path, (db) =>
+      db.exec(`insert into projects values ('p', 'OLD', 'Old', null, 'local', 'main', null, '{}', 1, 1, 1, 1);
+        insert into tickets values ('t', 'p', 'OLD-1', 1, 'kept', '', '', '[]', 3, 'pending', null, null, null, null,
+          '{}', null, 0, 1, 0, null, null, null, null, 'me', 1, 1, null, 1)`),
+    )
+    const store = await openStore()
+    expect(versionOf(`${path}.backup-v1`)).toBe(1)
+    expect(await store.read.findTicket({ key: 'OLD-1' })).toMatchObject({
+      title: 'kept',
+      tracker: null,
+      externalId: null,
+    })
+    const claimed = await store.write.claimNext({ holder: 'a', leaseTtlMs: 1_000 })
+    expect(claimed?.ticket.key).toBe('OLD-1')
   })
 
   test('a step that fails leaves the old version, whole', async () => {
     await makeStore()
     await expect(openStore(path, [...MIGRATIONS, failing])).rejects.toMatchObject({ code: 'unavailable' })
-    expect(versionOf(path)).toBe(1)
+    expect(versionOf(path)).toBe(current)
     const store = await openStore()
     expect((await store.read.listTickets({})).items[0]?.title).toBe('kept')
   })
@@ -320,7 +339,7 @@ describe('migrations', () => {
     const { ended } = await start('crash-migration')
     expect(await ended).toEqual([null, 'SIGKILL'])
     edit(path, (db) => {
-      expect(db.prepare('pragma user_version').get()).toEqual({ user_version: 1 })
+      expect(db.prepare('pragma user_version').get()).toEqual({ user_version: current })
       expect(db.prepare("select name from sqlite_master where name = 'half_way'").all()).toEqual([])
       expect(db.prepare('pragma integrity_check').get()).toEqual({ integrity_check: 'ok' })
     })

@@ -4,7 +4,7 @@
  *
  * - `hold`: opens and waits
  * - `work`: creates, claims and finishes tickets until it is killed
- * - `crash-migration`: opens with a second migration that kills the process half-way
+ * - `crash-migration`: opens with a further migration that kills the process half-way
  * - `fill`: writes until it cannot, then says with what code, and whether it still reads
  */
 import { randomBytes } from 'node:crypto'
@@ -21,7 +21,7 @@ const say = (line: string) => writeSync(1, `${line}\n`)
 const clock = { now: () => Date.now() }
 
 const crashingMigration: Migration = {
-  number: 2,
+  number: MIGRATIONS.length + 1,
   name: 'crashing',
   async up(db) {
     await sql.raw('create table half_way (id integer) strict').execute(db)

@@ -7,7 +7,7 @@ import { Coordinator } from '../../src/coordinator/coordinator.ts'
 import type { TicketId } from '../../src/domain/id.ts'
 import type { Project } from '../../src/domain/project.ts'
 import type { Ticket } from '../../src/domain/ticket.ts'
-import type { EngineDeps, ForgeCatalogue } from '../../src/engine/ports.ts'
+import type { EngineDeps, ForgeCatalogue, TrackerCatalogue } from '../../src/engine/ports.ts'
 import { createGateway } from '../../src/gateway/create-gateway.ts'
 import type { SandboxDriver } from '../../src/sandbox/contract.ts'
 import { createFakeDriver } from '../../src/sandbox/fake/create-fake-driver.ts'
@@ -24,6 +24,7 @@ export type OnWrite = (name: keyof StoreWriter, input: unknown) => void | Promis
 export type TestCoordinatorOptions = {
   readonly onWrite?: OnWrite
   readonly forges?: ForgeCatalogue
+  readonly trackers?: TrackerCatalogue
   readonly wrapDriver?: (driver: SandboxDriver) => SandboxDriver
   readonly leaseTtlMs?: number
 }
@@ -74,6 +75,7 @@ export async function createTestCoordinator(options: TestCoordinatorOptions = {}
     gateway: createGateway({ hosts: [], models: [], now: clock.now }),
     agents: { find: async () => undefined },
     forges: options.forges ?? { find: () => undefined },
+    trackers: options.trackers ?? { find: () => undefined },
     settings: {
       hostId: host.id,
       holder,

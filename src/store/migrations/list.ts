@@ -1,4 +1,5 @@
 import { initialTables } from './0001-initial-tables.ts'
+import { trackers } from './0002-trackers.ts'
 import type { Migration } from './migration.ts'
 
-export const MIGRATIONS: readonly Migration[] = [initialTables]
+export const MIGRATIONS: readonly Migration[] = [initialTables, trackers]

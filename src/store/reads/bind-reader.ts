@@ -1,6 +1,7 @@
 import type { StoreReader } from '../contract.ts'
 import { findEffect, listEffects } from './effects.ts'
 import { listEvents } from './events.ts'
+import { findExternalRef, listExternalRefs } from './external-refs.ts'
 import { findNextDueAt } from './find-next-due-at.ts'
 import { getFigures } from './get-figures.ts'
 import { findTokenByHash, listHosts, listTokens } from './hosts-and-tokens.ts'
@@ -37,6 +38,7 @@ const QUICK = {
   findWait,
   findNextDueAt,
   findEffect,
+  findExternalRef,
   findPullRequest,
   listSandboxEntries,
   findAgent,
@@ -51,6 +53,7 @@ const HEAVY = {
   listComments,
   listRuns,
   listEffects,
+  listExternalRefs,
   listPullRequests,
   listArtifacts,
   listUsage,

@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { type SqlBool, sql } from 'kysely'
 import { listStatuses, type StatusOf } from '../../domain/status.ts'
 import type { StoreFigures } from '../contract.ts'
 import { isNotExternal } from '../writes/claim-order.ts'
@@ -33,7 +33,12 @@ export async function getFigures(context: ReadContext): Promise<StoreFigures> {
     .where('e.status', '=', 'dead')
     // What was given up because nobody wants it any more, or was made good since, waits for no person.
     .where('e.reason', '<>', 'parent_ended')
-    .where('t.status', 'not in', ['done', 'canceled'])
+    .where((eb) =>
+      eb.or([
+        isUntold(),
+        eb.and([eb('e.kind', '<>', 'write_back_ticket'), eb('t.status', 'not in', ['done', 'canceled'])]),
+      ]),
+    )
     .executeTakeFirst()
   const countOf = (status: string) => Number(effects.find((row) => row.status === status)?.count ?? 0)
   return {
@@ -44,6 +49,13 @@ export async function getFigures(context: ReadContext): Promise<StoreFigures> {
     pendingEffectCount: countOf('pending') + countOf('sending'),
     lastEventSeq: last?.seq ?? 0,
   }
+}
+
+/** A tracker that was not told of its ticket's end is wrong until somebody mends it, or a later one got through. */
+function isUntold() {
+  return sql<SqlBool>`(e.kind = 'write_back_ticket' and not exists (
+    select 1 from effects as later
+      where later.ticket_id = e.ticket_id and later.kind = 'write_back_ticket' and later.seq > e.seq))`
 }
 
 /** Age since it could have been claimed, not since it was created: a requeued ticket is not old. */

@@ -26,7 +26,7 @@ export async function migrate(
   assertNotNewer(path, version, migrations.length)
   for (const migration of migrations.slice(version)) {
     const before = migration.number - 1
-    if (before > 0 && path !== ':memory:') await backUp(connection, `${path}.backup-v${before}`)
+    if (version > 0 && path !== ':memory:') await backUp(connection, `${path}.backup-v${before}`)
     await inTransaction(connection, async () => {
       await migration.up(queries as unknown as Kysely<never>, sqliteDialect)
       connection.exec(`pragma user_version = ${migration.number}`)

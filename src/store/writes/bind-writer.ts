@@ -23,12 +23,14 @@ import { failAttempt } from './fail-attempt.ts'
 import { failEffect } from './fail-effect.ts'
 import { finishRun } from './finish-run.ts'
 import { markSandbox } from './mark-sandbox.ts'
+import { mirrorTickets } from './mirror-tickets.ts'
 import { once } from './once.ts'
 import { openWait } from './open-wait.ts'
 import { parkRun } from './park-run.ts'
 import { reclaimSendingEffects } from './reclaim-sending-effects.ts'
 import { recordEvents } from './record-events.ts'
 import { recordProgress } from './record-progress.ts'
+import { recordTake } from './record-take.ts'
 import { registerAgent } from './register-agent.ts'
 import { registerHost } from './register-host.ts'
 import { registerWorkflow } from './register-workflow.ts'
@@ -38,6 +40,7 @@ import { requestRunCancel } from './request-run-cancel.ts'
 import { resolveWait } from './resolve-wait.ts'
 import { retryTicket } from './retry-ticket.ts'
 import { reviewPullRequest } from './review-pull-request.ts'
+import { reviveWriteBacks } from './revive-write-backs.ts'
 import { revokeToken } from './revoke-token.ts'
 import { sendSignal } from './send-signal.ts'
 import { startAttempt } from './start-attempt.ts'
@@ -60,12 +63,14 @@ const CHANGES = {
   cancelTicket,
   retryTicket,
   addComment,
+  mirrorTickets,
   claimNext,
   claimTicket,
   renewLeases,
   releaseRun,
   expireLeases,
   takeOverRuns,
+  recordTake,
   translateRun,
   recordProgress,
   parkRun,
@@ -86,6 +91,7 @@ const CHANGES = {
   reclaimSendingEffects,
   completeEffect,
   failEffect,
+  reviveWriteBacks,
   upsertPullRequest,
   reviewPullRequest,
   createSandboxEntry,

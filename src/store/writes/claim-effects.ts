@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { type SqlBool, sql } from 'kysely'
 import type { Effect } from '../../domain/effect.ts'
 import type { EffectStatus } from '../../domain/status.ts'
 import { prepareQuery } from '../prepared-query.ts'
@@ -7,7 +7,8 @@ import type { Tx } from '../transaction.ts'
 
 /**
  * An effect is due when its time has come and none before it of the same ticket is unsent: the outside world
- * sees a ticket's effects in the order in which they were decided.
+ * sees a ticket's effects in the order in which they were decided. What is written back to a tracker has an order of
+ * its own: a tracker that cannot be reached holds up no pull request.
  */
 export async function claimEffects(tx: Tx, input: { countMax: number }): Promise<readonly Effect[]> {
   const due = await selectDue(tx, { now: tx.now, countMax: input.countMax })
@@ -44,6 +45,7 @@ const selectDue = prepareQuery(
                 sql.lit<EffectStatus>('pending'),
                 sql.lit<EffectStatus>('sending'),
               ])
+              .where(sql<SqlBool>`(before.kind = 'write_back_ticket') = (e.kind = 'write_back_ticket')`)
               .where((inner) =>
                 inner.or([
                   inner('before.seq', '<', inner.ref('e.seq')),
@@ -55,5 +57,5 @@ const selectDue = prepareQuery(
       )
       .orderBy('e.seq')
       .limit(countMax)
-      .$if(dialect.supportsSkipLocked, (query) => query.forUpdate().skipLocked()),
+      .$if(dialect.supportsSkipLocked, (query) => query.forNoKeyUpdate().skipLocked()),
 )

@@ -7,9 +7,11 @@ import { type Row, toEffect, toJson } from '../rows.ts'
 import type { Tx } from '../transaction.ts'
 import { closePullRequest, mergePullRequest, refuseMerge } from './end-pull-request.ts'
 import { endWait } from './end-wait.ts'
+import { changeRef } from './external-refs.ts'
 import { changeTicket, getTicketRow } from './move-ticket.ts'
 import { findOpenWait, resolutionOf } from './open-wait.ts'
 import { upsertPullRequest } from './upsert-pull-request.ts'
+import { enqueueWriteBack } from './write-back.ts'
 
 export async function completeEffect(
   tx: Tx,
@@ -60,6 +62,8 @@ async function applyOutcome(tx: Tx, outcome: EffectOutcome): Promise<void> {
       if (ticket.branch !== outcome.branch) await changeTicket(tx, ticket, { branch: outcome.branch })
       return
     }
+    case 'written_back':
+      return await noteWrittenBack(tx, outcome)
     case 'merged':
       return await mergePullRequest(tx, outcome)
     case 'closed':
@@ -71,12 +75,26 @@ async function applyOutcome(tx: Tx, outcome: EffectOutcome): Promise<void> {
   }
 }
 
+async function noteWrittenBack(
+  tx: Tx,
+  outcome: Extract<EffectOutcome, { kind: 'written_back' }>,
+): Promise<void> {
+  const ticket = await getTicketRow(tx, outcome.ticketId)
+  await changeRef(tx, ticket, { word: outcome.word ?? undefined, standing: outcome.standing })
+  // It went on while that was sent. Going on is told by the take; this may have overtaken it.
+  if (outcome.standing === 'ours' && outcome.status !== ticket.status && ticket.status === 'running') {
+    await enqueueWriteBack(tx, ticket)
+  }
+}
+
+/** The effect's row, locked with its ticket's where rows can be locked. */
 export async function getEffectRow(tx: Tx, effectId: EffectId): Promise<Row<'effects'>> {
   const row = await tx.db
-    .selectFrom('effects')
-    .selectAll()
-    .where('id', '=', effectId)
-    .$if(tx.dialect.supportsSkipLocked, (query) => query.forUpdate())
+    .selectFrom('effects as e')
+    .innerJoin('tickets as t', 't.id', 'e.ticket_id')
+    .selectAll('e')
+    .where('e.id', '=', effectId)
+    .$if(tx.dialect.supportsSkipLocked, (query) => query.forNoKeyUpdate(['t', 'e']))
     .executeTakeFirst()
   if (row === undefined) throw new NotFoundError('effect', effectId)
   return row

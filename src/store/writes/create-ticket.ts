@@ -10,6 +10,20 @@ import { emitBlock, findBlock } from './queue-ticket.ts'
 import { setDependencies, setLabels } from './ticket-parts.ts'
 
 export async function createTicket(tx: Tx, input: CreateTicketInput): Promise<Ticket> {
+  return toTicket(await insertNewTicket(tx, input))
+}
+
+/** Where a ticket that is not our own comes from. */
+export type Origin = {
+  readonly tracker: string
+  readonly externalId: string
+  /** Its age there, `ms` since the epoch */
+  readonly createdAt: number
+}
+
+type NewTicket = CreateTicketInput & { readonly origin?: Origin }
+
+export async function insertNewTicket(tx: Tx, input: NewTicket): Promise<Row<'tickets'>> {
   const id = tx.newId('ticket')
   const labels = [...new Set(input.labels ?? [])]
   const dependsOn = input.dependsOn ?? []
@@ -19,22 +33,28 @@ export async function createTicket(tx: Tx, input: CreateTicketInput): Promise<Ti
     type: 'ticket.created',
     actor: input.actor,
     ticketId: id,
-    data: { key: created.key, title: created.title, type: created.type, priority: created.priority },
+    data: {
+      key: created.key,
+      title: created.title,
+      type: created.type,
+      priority: created.priority,
+      ...(input.origin === undefined ? {} : { tracker: created.tracker, externalId: created.external_id }),
+    },
   })
-  if (dependsOn.length === 0) return toTicket(created)
+  if (dependsOn.length === 0) return created
 
   await setDependencies(tx, created, dependsOn)
-  if (input.isDraft === true) return toTicket(created)
+  if (input.isDraft === true) return created
   const block = await findBlock(tx, id)
-  if (block === undefined) return toTicket(created)
+  if (block === undefined) return created
   emitBlock(tx, id, block)
-  return toTicket(await moveTicket(tx, created, 'blocked', block))
+  return await moveTicket(tx, created, 'blocked', block)
 }
 
 async function insertTicket(
   tx: Tx,
   id: TicketId,
-  input: CreateTicketInput,
+  input: NewTicket,
   labels: readonly string[],
 ): Promise<Row<'tickets'>> {
   const [project] = await countTicket(tx, { projectId: input.projectId })
@@ -64,10 +84,12 @@ async function insertTicket(
     pull_request_id: null,
     dead_at: null,
     created_by: input.actor,
-    created_at: tx.now,
+    created_at: input.origin?.createdAt ?? tx.now,
     updated_at: tx.now,
     finished_at: null,
     version: 1,
+    tracker: input.origin?.tracker ?? null,
+    external_id: input.origin?.externalId ?? null,
   })
 }
 

@@ -43,12 +43,22 @@ export async function endOrAsk(tx: Tx, run: Row<'runs'>, end: RunEnd): Promise<v
   else await endRun(tx, run, end)
 }
 
-export async function askToEnd(tx: Tx, run: Row<'runs'>, actor: string): Promise<Row<'runs'>> {
+/** @param why what the run shall give as the reason of its end; absent: that a person wished it */
+export async function askToEnd(
+  tx: Tx,
+  run: Row<'runs'>,
+  actor: string,
+  why?: { readonly reason: Reason; readonly detail: string | null },
+): Promise<Row<'runs'>> {
   if (run.cancel_requested_at !== null) return run
   tx.emit({ ...aboutRun(run), type: 'run.cancel_requested', actor })
   return await tx.db
     .updateTable('runs')
-    .set({ cancel_requested_at: tx.now })
+    .set({
+      cancel_requested_at: tx.now,
+      cancel_reason: why?.reason ?? null,
+      cancel_detail: why?.detail ?? null,
+    })
     .where('id', '=', run.id)
     .returningAll()
     .executeTakeFirstOrThrow()

@@ -2,6 +2,7 @@ import type { JsonObject } from '../../domain/json.ts'
 import type { Reason } from '../../domain/reason.ts'
 import { type Row, toJson } from '../rows.ts'
 import type { Tx } from '../transaction.ts'
+import { changeRef } from './external-refs.ts'
 import { moveTicket } from './move-ticket.ts'
 import { queueTicket, settleDependents } from './queue-ticket.ts'
 
@@ -39,13 +40,17 @@ export async function failTicket(
   return failed
 }
 
-/** `canceled`; flags the dependents. */
+/** `canceled`; flags the dependents. With `seenWord` somebody else has it in its tracker. */
 export async function cancelTicketRow(
   tx: Tx,
   ticket: Row<'tickets'>,
-  by: Why & { actor: string },
+  by: Why & { actor: string; seenWord?: string | undefined },
 ): Promise<Row<'tickets'>> {
-  const { reason, detail } = by
+  const { reason, detail, seenWord } = by
+  const isElsewhere = seenWord !== undefined || reason === 'gone_from_tracker'
+  if (ticket.tracker !== null && isElsewhere) {
+    await changeRef(tx, ticket, { word: seenWord, standing: 'elsewhere' })
+  }
   const canceled = await moveTicket(tx, ticket, 'canceled', { reason, detail })
   tx.emit({ type: 'ticket.canceled', actor: by.actor, ticketId: ticket.id, data: { reason, detail } })
   await settleDependents(tx, ticket.id)

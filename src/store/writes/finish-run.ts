@@ -14,12 +14,12 @@ export async function finishRun(
   tx: Tx,
   input: LeaseProof & { outcome: RunOutcome },
 ): Promise<{ run: Run; ticket: Ticket }> {
-  const { outcome } = input
   const recorded = await findRecorded(tx, input)
   if (recorded !== undefined) {
     return { run: toRun(recorded), ticket: toTicket(await getTicketRow(tx, recorded.ticket_id)) }
   }
   const run = await requireLease(tx, input)
+  const outcome = withReasonAsked(input.outcome, run)
   const actor = actorOf(run)
   const ended = await endRun(
     tx,
@@ -41,6 +41,16 @@ export async function finishRun(
     return { run: toRun(ended), ticket: toTicket(await getTicketRow(tx, ticket.id)) }
   }
   return { run: toRun(ended), ticket: toTicket(await moveTicketOf(tx, ticket, outcome, actor)) }
+}
+
+/** Who asked for the end knows better why than who obeyed. */
+function withReasonAsked(outcome: RunOutcome, run: Row<'runs'>): RunOutcome {
+  if (outcome.status !== 'canceled' || run.cancel_requested_at === null) return outcome
+  return {
+    ...outcome,
+    reason: run.cancel_reason ?? outcome.reason,
+    detail: run.cancel_detail ?? outcome.detail,
+  }
 }
 
 /** The same report again, because its answer was lost: the run as it was recorded. */
@@ -74,7 +84,12 @@ async function moveTicketOf(
       return await failTicket(tx, ticket, { ...why, isDead: outcome.ticket.kind === 'dead' })
     }
     case 'canceled':
-      return await cancelTicketRow(tx, ticket, { reason: outcome.reason, detail: outcome.detail, actor })
+      return await cancelTicketRow(tx, ticket, {
+        reason: outcome.reason,
+        detail: outcome.detail,
+        seenWord: outcome.seenWord,
+        actor,
+      })
     default:
       return outcome satisfies never
   }

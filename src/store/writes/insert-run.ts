@@ -30,6 +30,8 @@ export async function insertRun(
     lease_epoch: 0,
     finished_by: null,
     cancel_requested_at: null,
+    cancel_reason: null,
+    cancel_detail: null,
     ...placeOf(ticket),
     queued_at: tx.now,
     created_at: tx.now,

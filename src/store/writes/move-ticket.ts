@@ -1,4 +1,5 @@
 import type { Updateable } from 'kysely'
+import { isWrittenBack } from '../../domain/external-ref.ts'
 import type { TicketId } from '../../domain/id.ts'
 import { isTerminal, isTransition, type TicketStatus } from '../../domain/status.ts'
 import { ConflictError, IllegalTransitionError, NotFoundError } from '../errors.ts'
@@ -6,8 +7,12 @@ import { prepareQuery, prepareUpdate } from '../prepared-query.ts'
 import type { Row } from '../rows.ts'
 import type { TicketsTable } from '../schema.ts'
 import type { Tx } from '../transaction.ts'
+import { enqueueWriteBack } from './write-back.ts'
 
-/** Moves the ticket along the table of transitions, with further changes in the same row. */
+/**
+ * Moves the ticket along the table of transitions, with further changes in the same row. Its tracker is told in the
+ * same transaction, when it has one.
+ */
 export async function moveTicket(
   tx: Tx,
   ticket: Row<'tickets'>,
@@ -32,6 +37,7 @@ export async function moveTicket(
     where: { id: ticket.id, status: ticket.status, version: ticket.version },
   })
   if (moved === undefined) throw new ConflictError(`ticket ${ticket.key} was changed at the same moment`)
+  if (moved.tracker !== null && isWrittenBack(to, moved.reason)) await enqueueWriteBack(tx, moved)
   return moved
 }
 
@@ -63,5 +69,5 @@ const selectTicket = prepareQuery(({ db, dialect }, { ticketId }: { readonly tic
     .selectFrom('tickets')
     .selectAll()
     .where('id', '=', ticketId)
-    .$if(dialect.supportsSkipLocked, (query) => query.forUpdate()),
+    .$if(dialect.supportsSkipLocked, (query) => query.forNoKeyUpdate()),
 )

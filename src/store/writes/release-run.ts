@@ -1,16 +1,14 @@
-import type { LeaseProof } from '../../domain/run.ts'
+import type { TicketId } from '../../domain/id.ts'
+import type { ReleaseRunInput } from '../contract.ts'
 import type { Tx } from '../transaction.ts'
 import { endRun } from './end-run.ts'
-import { requeueTicket } from './end-ticket.ts'
+import { requeueTicket, type Why } from './end-ticket.ts'
 import { aboutRun, actorOf, isExternal, moveRun, requireLease } from './move-run.ts'
-import { getTicketRow } from './move-ticket.ts'
+import { changeTicket, getTicketRow } from './move-ticket.ts'
 import { countOpenWaits } from './park-run.ts'
 import { settleTicket } from './settle-ticket.ts'
 
-export async function releaseRun(
-  tx: Tx,
-  input: LeaseProof & { notBefore?: number; detail?: string; openWaitCount?: number },
-): Promise<void> {
+export async function releaseRun(tx: Tx, input: ReleaseRunInput): Promise<void> {
   const run = await requireLease(tx, input)
   const actor = actorOf(run)
   const detail = input.detail ?? null
@@ -21,14 +19,17 @@ export async function releaseRun(
   if (!isExternal(run)) {
     await moveRun(tx, run, 'queued', { not_before: notBefore })
     await settleTicket(tx, run.ticket_id)
+    if (input.reason !== undefined) await sayWhy(tx, run.ticket_id, { reason: input.reason, detail })
     return
   }
-  await endRun(tx, run, {
-    status: 'canceled',
-    reason: 'canceled_by_person',
-    detail: detail ?? 'released',
-    actor,
-  })
+  const reason = input.reason ?? 'canceled_by_person'
+  await endRun(tx, run, { status: 'canceled', reason, detail: detail ?? 'released', actor })
   const ticket = await getTicketRow(tx, run.ticket_id)
-  await requeueTicket(tx, ticket, { reason: 'canceled_by_person', detail, actor, notBefore })
+  await requeueTicket(tx, ticket, { reason, detail, actor, notBefore })
+}
+
+/** A ticket whose run waits in the queue says what for. */
+async function sayWhy(tx: Tx, ticketId: TicketId, why: Why): Promise<void> {
+  const ticket = await getTicketRow(tx, ticketId)
+  if (ticket.reason !== why.reason || ticket.detail !== why.detail) await changeTicket(tx, ticket, why)
 }
