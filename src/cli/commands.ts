@@ -82,6 +82,14 @@ const workflow: readonly CommandSpec[] = [
   { name: 'register', summary: 'register a workflow file', load: () => import('./workflow/register.ts') },
 ]
 
+const registry: readonly CommandSpec[] = [
+  {
+    name: 'import',
+    summary: 'take over agents and workflows from another registry',
+    load: () => import('./local/registry-import.ts'),
+  },
+]
+
 const token: readonly CommandSpec[] = [
   {
     name: 'create',
@@ -144,6 +152,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   { name: 'project', summary: 'projects: most often one repository each', commands: project },
   { name: 'agent', summary: 'agents: the programs that do the work', commands: agent },
   { name: 'workflow', summary: 'workflows: the steps and their order', commands: workflow },
+  { name: 'registry', summary: 'agents and workflows of other programs', commands: registry },
   { name: 'token', summary: 'tokens for the API', commands: token },
   { name: 'config', summary: 'the configuration of the daemon', commands: config },
   { name: 'completion', summary: 'print the completion for a shell', load: () => import('./completion.ts') },

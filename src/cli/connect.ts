@@ -12,17 +12,21 @@ import { readToken } from './read-token.ts'
  * directory, whose permissions are the credential. Nothing is sent yet.
  */
 export async function connect(context: CliContext): Promise<SwarmClient> {
-  const { environment, globals } = context
-  const address = globals.url ?? (environment.SWARM_URL || undefined)
-  // `--state-dir` is about a daemon on this host, whatever the environment says.
-  if (address !== undefined && (globals.url !== undefined || globals.stateDir === undefined)) {
-    return connectToAddress(address, context)
-  }
+  const { globals } = context
+  const address = findAddress(context)
+  if (address !== undefined) return connectToAddress(address, context)
   const { findStateDir } = await import('./local/find-state-dir.ts')
   const socketPath = join(await findStateDir(context), 'api.sock')
   const token = globals.tokenFile === undefined ? undefined : await readToken(context)
   const fetchOverSocket = createUnixFetch(socketPath)
   return createClient({ baseUrl: 'http://localhost', token, fetch: nameSocket(fetchOverSocket, socketPath) })
+}
+
+/** The address of the API; `undefined`: the socket of a daemon on this host is meant. */
+export function findAddress({ environment, globals }: CliContext): string | undefined {
+  if (globals.url !== undefined) return globals.url
+  // `--state-dir` is about a daemon on this host, whatever the environment says.
+  return globals.stateDir === undefined ? environment.SWARM_URL || undefined : undefined
 }
 
 async function connectToAddress(address: string, context: CliContext): Promise<SwarmClient> {

@@ -12,7 +12,12 @@ export type DirectoryFile = {
   readonly content: Buffer
 }
 
-export type DirectoryLimits = { readonly fileCountMax: number; readonly bytesMax: number }
+export type DirectoryLimits = {
+  readonly fileCountMax: number
+  readonly bytesMax: number
+  /** Whether a file, or a directory with all in it, is passed over */
+  readonly isOmitted?: (path: string) => boolean
+}
 
 /** The directory holds something that is not taken along. `path` is relative to it. */
 export class DirectoryRefusedError extends Error {
@@ -44,6 +49,7 @@ export async function readDirectoryFiles(
     for (const entry of entries) {
       signal?.throwIfAborted()
       const path = below === '' ? entry.name : `${below}/${entry.name}`
+      if (limits.isOmitted?.(path) === true) continue
       checkName(entry.name, path)
       if (entry.isDirectory() && depth < DEPTH_MAX) {
         await walk(path, depth + 1)

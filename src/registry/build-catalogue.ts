@@ -1,3 +1,4 @@
+import type { AgentRecord, WorkflowRecord } from '../domain/records.ts'
 import type { Catalogue } from '../workflow/catalogue.ts'
 import { parseWorkflow } from '../workflow/parse-workflow.ts'
 import type { AgentManifest } from './agent-manifest.ts'
@@ -6,17 +7,23 @@ import { findNewest } from './version.ts'
 
 /** What workflows may use: the newest version of each agent and workflow, with what it takes and gives. */
 export async function buildCatalogue(records: RegistryRecords): Promise<Required<Catalogue>> {
-  const agents = newestByName(await records.read.listAgents())
-  const workflows = newestByName(await records.read.listWorkflows())
+  return toCatalogue(await records.read.listAgents(), await records.read.listWorkflows())
+}
+
+/** The same of any lists. */
+export function toCatalogue(
+  agents: readonly Pick<AgentRecord, 'name' | 'version' | 'createdAt' | 'manifest'>[],
+  workflows: readonly Pick<WorkflowRecord, 'name' | 'version' | 'createdAt' | 'text'>[],
+): Required<Catalogue> {
   return {
     agents: new Map(
-      agents.map(({ name, manifest }) => {
+      newestByName(agents).map(({ name, manifest }) => {
         const { inputs, outputs } = manifest as unknown as AgentManifest
         return [name, { inputs, outputs }]
       }),
     ),
     workflows: new Map(
-      workflows.flatMap(({ name, text }) => {
+      newestByName(workflows).flatMap(({ name, text }) => {
         const parsed = parseWorkflow(text)
         if (!parsed.ok) return []
         const { inputs, outputs } = parsed.workflow

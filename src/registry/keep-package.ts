@@ -49,7 +49,8 @@ async function findDigest(directory: string): Promise<string | undefined> {
   }
 }
 
-async function writeCopy(parent: string, files: readonly DirectoryFile[]): Promise<string> {
+/** Writes the files into a new directory of `parent`, read-only; the caller moves or removes it. */
+export async function writeCopy(parent: string, files: readonly DirectoryFile[]): Promise<string> {
   const directory = join(parent, `.new-${randomBytes(6).toString('hex')}`)
   await mkdir(directory, { mode: 0o755 })
   try {

@@ -16,7 +16,7 @@ export type ReadPackage = {
 }
 
 /** Largest package; more belongs into the sandbox's template */
-const PACKAGE_LIMITS = { fileCountMax: 500, bytesMax: 16 * 1024 * 1024 }
+export const PACKAGE_LIMITS = { fileCountMax: 500, bytesMax: 16 * 1024 * 1024 }
 
 /**
  * Reads and checks the package in a directory.
