@@ -120,6 +120,24 @@ const config: readonly CommandSpec[] = [
   },
 ]
 
+const service: readonly CommandSpec[] = [
+  {
+    name: 'install',
+    summary: 'write the files for systemd or PM2',
+    load: () => import('./local/service/install.ts'),
+  },
+  {
+    name: 'status',
+    summary: 'say whether the service is installed, current and healthy',
+    load: () => import('./local/service/status.ts'),
+  },
+  {
+    name: 'uninstall',
+    summary: 'remove the files that install wrote',
+    load: () => import('./local/service/uninstall.ts'),
+  },
+]
+
 export const COMMANDS: readonly CommandSpec[] = [
   {
     name: 'init',
@@ -155,6 +173,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   { name: 'registry', summary: 'agents and workflows of other programs', commands: registry },
   { name: 'token', summary: 'tokens for the API', commands: token },
   { name: 'config', summary: 'the configuration of the daemon', commands: config },
+  { name: 'service', summary: 'the daemon under systemd or PM2', commands: service },
   { name: 'completion', summary: 'print the completion for a shell', load: () => import('./completion.ts') },
   { name: 'help', summary: 'help on a command, exit codes or variables', load: () => import('./help.ts') },
 ]

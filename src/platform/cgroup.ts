@@ -3,7 +3,7 @@
  * are made below the one this process lives in, so that limits set on us hold for them too.
  */
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
 const CONTROLLERS = ['memory', 'pids', 'cpu'] as const
@@ -26,6 +26,11 @@ export type CgroupCounters = {
   readonly forkRefusalCount: number
 }
 
+/**
+ * Group of a coordinator that systemd gave a group of its own (`DelegateSubgroup=`). Groups with limits are made beside
+ * it: one that holds a process, as the service's own group otherwise would, cannot hand controllers down.
+ */
+export const COORDINATOR_GROUP = 'swarm-coordinator'
 const CPU_PERIOD_US = 100_000
 const ENABLE = CONTROLLERS.map((controller) => `+${controller}`).join(' ')
 const MAKE_ATTEMPT_COUNT = 5
@@ -210,7 +215,8 @@ async function tryVersion2(
   mountPoint: string,
   ownPath: string,
 ): Promise<CgroupSupport | undefined> {
-  for (const base of [join(mountPoint, ownPath), mountPoint]) {
+  const nearest = basename(ownPath) === COORDINATOR_GROUP ? dirname(ownPath) : ownPath
+  for (const base of [join(mountPoint, nearest), mountPoint]) {
     try {
       const controllers = (await readFile(join(base, 'cgroup.controllers'), 'utf8')).trim().split(' ')
       if (!CONTROLLERS.every((controller) => controllers.includes(controller))) return undefined

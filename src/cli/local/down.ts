@@ -8,11 +8,11 @@ import type { Act } from '../program.ts'
 import { startProgress } from '../progress.ts'
 import { showOne } from '../show-one.ts'
 import { type DaemonRecord, findDaemon } from './daemon-record.ts'
+import { DRAIN_TIMEOUT_MS } from './drain-timeout.ts'
 import { findStateDir } from './find-state-dir.ts'
 
 type Options = { readonly wait?: boolean; readonly now?: boolean }
 
-const DRAIN_TIMEOUT_MS = 120_000
 const RELOOK_MS = 100
 
 export function configure(command: Command, act: Act): void {
