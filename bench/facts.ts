@@ -28,15 +28,23 @@ export async function printFacts(input: {
   print(
     `sandbox driver ${driver.name}: ${driver.capabilities.limits} limits, ${process.getuid?.() === 0 ? 'as root' : 'as an ordinary user'}`,
   )
+  printMachine()
+  print(
+    `durability: journal_mode=wal synchronous=full (each commit waits for the disk), on ${await nameFileSystem(input.directory)}`,
+  )
+  if (input.isQuick) print('--quick: only shows that the benchmark works; its figures mean nothing')
+}
+
+export function printMachine(): void {
   print(
     `machine: ${availableParallelism()} cores (${cpus()[0]?.model.trim()}), ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}`,
   )
   print(`load average before: ${formatLoad()}`)
-  const { type } = await statfs(input.directory)
-  print(
-    `durability: journal_mode=wal synchronous=full (each commit waits for the disk), on ${FILE_SYSTEMS[type] ?? `file system 0x${type.toString(16)}`}`,
-  )
-  if (input.isQuick) print('--quick: only shows that the benchmark works; its figures mean nothing')
+}
+
+export async function nameFileSystem(directory: string): Promise<string> {
+  const { type } = await statfs(directory)
+  return FILE_SYSTEMS[type] ?? `file system 0x${type.toString(16)}`
 }
 
 export function formatLoad(): string {
