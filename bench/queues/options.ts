@@ -20,10 +20,10 @@ export type QueueBenchOptions = {
 const FULL = {
   roundCount: 3,
   arrivalCount: 100,
-  pauseMsMax: 60,
+  pauseMsMax: 40,
   backlogs: [
     { concurrency: 1, jobCount: 500 },
-    { concurrency: 50, jobCount: 2_000 },
+    { concurrency: 50, jobCount: 1_500 },
   ],
 }
 

@@ -100,7 +100,8 @@ async function readFacts(address: string): Promise<string> {
   return `PostgreSQL ${version?.server_version} (${settings.join(' ')})`
 }
 
-async function findPostgresBin(given: string | undefined): Promise<string> {
+/** The directory of its programs: the newest of Debian's, else the one on the path. Throws `NotAvailable`. */
+export async function findPostgresBin(given: string | undefined): Promise<string> {
   const versions = await readdir(DEBIAN).catch(() => [])
   const newestFirst = versions.toSorted((a, b) => Number(b) - Number(a))
   const places =
