@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { createPackageAdapter } from './agent/package/package-adapter.ts'
 import { type Api, createApi } from './api/api.ts'
 import type { ApiRegistry } from './api/registry/registry-port.ts'
-import type { Config } from './config/config.ts'
+import type { Config, TrackerConfig } from './config/config.ts'
 import type { Secrets } from './config/secrets.ts'
 import { Coordinator } from './coordinator/coordinator.ts'
 import type { Project } from './domain/project.ts'
@@ -32,6 +32,9 @@ import type { AttemptLogs } from './store/attempt-log.ts'
 import type { Store } from './store/contract.ts'
 import { createLogFiles } from './store/log-files/log-files.ts'
 import { openSqliteStore } from './store/sqlite/sqlite-store.ts'
+import type { Tracker } from './tracker/contract.ts'
+import { createSqliteTableTracker } from './tracker/sqlite-table/create-sqlite-table-tracker.ts'
+import { toMapping } from './tracker/sqlite-table/to-mapping.ts'
 
 export type Context = {
   readonly store: Store
@@ -86,6 +89,7 @@ export async function createContext(options: ContextOptions): Promise<Context> {
     const host = await registerHost(store, config)
     const gateway = createConfiguredGateway(config, secrets, clock)
     const settings = toEngineSettings(config, host)
+    const trackers = new Map(config.trackers.map((tracker) => [tracker.name, createTracker(tracker)]))
     const deps: EngineDeps = {
       store,
       logs,
@@ -100,7 +104,7 @@ export async function createContext(options: ContextOptions): Promise<Context> {
       gateway,
       agents: { find: (name) => findAgent(registry, name) },
       forges: createForgeCatalogue(config, secrets, store),
-      trackers: { find: () => undefined },
+      trackers: { find: (name) => trackers.get(name) },
       settings,
       logger,
       random: {
@@ -130,7 +134,11 @@ export async function createContext(options: ContextOptions): Promise<Context> {
         pendingAgeMaxMs: PENDING_AGE_MAX_MS,
       },
     })
-    return { store, logs, host, registry, gateway, coordinator, api, close: () => store.close() }
+    const close = async () => {
+      await Promise.all([...trackers.values()].map((tracker) => tracker.close()))
+      await store.close()
+    }
+    return { store, logs, host, registry, gateway, coordinator, api, close }
   } catch (error) {
     await store.close()
     throw error
@@ -236,6 +244,14 @@ function missingKey(model: string, secrets: Secrets): { reveal(): never } {
     reveal() {
       throw new Error(problem)
     },
+  }
+}
+
+/** Opens nothing before it is asked. Who creates it closes it. */
+export function createTracker(tracker: TrackerConfig): Tracker {
+  switch (tracker.kind) {
+    case 'sqlite-table':
+      return createSqliteTableTracker(toMapping({ ...tracker, columns: { ...tracker.columns } }))
   }
 }
 

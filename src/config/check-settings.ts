@@ -1,13 +1,7 @@
 import { parseDurationMs } from '../platform/duration.ts'
+import { checkTrackers } from './check-trackers.ts'
+import type { SettingProblem } from './setting-types.ts'
 import type { Settings } from './settings-schema.ts'
-import type { SettingPath } from './yaml-tree.ts'
-
-export type SettingProblem = {
-  readonly path: SettingPath
-  /** Follows the setting's name */
-  readonly message: string
-  readonly hint: string | null
-}
 
 const LEASE_TTL_MS_MIN = 500
 const POLL_INTERVAL_MS_MIN = 10
@@ -20,6 +14,7 @@ export function checkSettings(settings: Settings): readonly SettingProblem[] {
     ...checkEgress(settings.egress),
     ...checkRoutes(settings.routes),
     ...checkForges(settings.forges),
+    ...checkTrackers(settings.trackers),
   ]
 }
 
@@ -85,7 +80,7 @@ function checkEgress(egress: Settings['egress']): SettingProblem[] {
 function checkRoutes(routes: Settings['routes']): SettingProblem[] {
   const problems: SettingProblem[] = []
   const firstByName = new Map<string, number>()
-  for (const [index, { name, workflow }] of routes.entries()) {
+  for (const [index, { name }] of routes.entries()) {
     const first = firstByName.get(name)
     if (first === undefined) firstByName.set(name, index)
     else
@@ -94,13 +89,6 @@ function checkRoutes(routes: Settings['routes']): SettingProblem[] {
         message: `repeats the name of routes.${first}`,
         hint: null,
       })
-    if (!/^[a-z0-9][a-z0-9-]*(@[0-9A-Za-z.+-]+)?$/.test(workflow)) {
-      problems.push({
-        path: ['routes', index, 'workflow'],
-        message: 'expects name or name@version',
-        hint: null,
-      })
-    }
   }
   return problems
 }

@@ -1,5 +1,7 @@
 import { join } from 'node:path'
 import type { JsonObject } from '../domain/json.ts'
+import type { TicketStatus } from '../domain/status.ts'
+import type { TRACKER_COLUMNS } from './tracker-settings.ts'
 
 /** The daemon's configuration, complete: every default filled in, every path absolute, no secret in it. */
 export type Config = {
@@ -23,6 +25,8 @@ export type Config = {
   readonly routes: readonly RouteConfig[]
   /** Forges by name; names are unique */
   readonly forges: readonly ForgeConfig[]
+  /** Tickets databases of other programs, in the order of the file; names are unique */
+  readonly trackers: readonly TrackerConfig[]
   readonly log: LogConfig
 }
 
@@ -119,6 +123,28 @@ export type ForgeConfig = {
   /** Hosts that the credential is sent to, as in a URL: without the port where it is the scheme's own */
   readonly hosts: readonly string[]
 }
+
+/** What was written; the adapter has its own defaults for the rest. */
+export type TrackerConfig = {
+  readonly name: string
+  readonly kind: 'sqlite-table'
+  /** Absolute path of the file */
+  readonly path: string
+  /** Key of the project that mirrored tickets belong to */
+  readonly project: string
+  readonly table: string | null
+  /** Column of each part that was named; `null`: the part has none */
+  readonly columns: Readonly<Partial<Record<TrackerColumn, string | null>>>
+  /** The tracker's words for each status that was named; none: never written */
+  readonly statuses: Readonly<Partial<Record<TicketStatus, readonly string[]>>>
+  readonly types: Readonly<Record<string, string>>
+  readonly priorities: Readonly<Record<string, number>>
+  readonly workflow: string | null
+  readonly agent: string | null
+  readonly labels: readonly string[]
+  readonly pollIntervalMs: number
+}
+export type TrackerColumn = (typeof TRACKER_COLUMNS)[number]
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
 export type LogConfig = {

@@ -62,6 +62,18 @@ routes:
   - { name: rest, workflow: linear }
 forges:
   origin: { kind: git, username: bot, credential: { env: FORGE_TOKEN }, hosts: [Git.Example.org:443, 'git.example.org:8443'] }
+trackers:
+  legacy:
+    kind: sqlite-table
+    file: ../platform/swarm.db
+    project: WEB
+    columns: { status: state, claimed-by: worker, created-at: null }
+    statuses: { pending: [pending, ready], done: completed, failed: 4, review: null }
+    types: { defect: bug }
+    priorities: { high: 1 }
+    workflow: code-change@1
+    labels: [legacy]
+    poll: 1s
 log: { level: debug, format: pretty }
 `)
   expect(config).toEqual({
@@ -116,6 +128,23 @@ log: { level: debug, format: pretty }
         username: 'bot',
         credential: { kind: 'env', variable: 'FORGE_TOKEN' },
         hosts: ['git.example.org', 'git.example.org:8443'],
+      },
+    ],
+    trackers: [
+      {
+        name: 'legacy',
+        kind: 'sqlite-table',
+        path: '/etc/platform/swarm.db',
+        project: 'WEB',
+        table: null,
+        columns: { status: 'state', 'claimed-by': 'worker', 'created-at': null },
+        statuses: { pending: ['pending', 'ready'], done: ['completed'], failed: ['4'], review: [] },
+        types: { defect: 'bug' },
+        priorities: { high: 1 },
+        workflow: 'code-change@1',
+        agent: null,
+        labels: ['legacy'],
+        pollIntervalMs: 1000,
       },
     ],
     log: { level: 'debug', format: 'pretty' },
@@ -266,4 +295,45 @@ test("a forge's credential names the hosts that it may be sent to", () => {
     expect(problemsOf(forge(`, hosts: [${JSON.stringify(host)}]`))[0], host).toContain('forges.company.hosts')
   }
   expect(parse(forge(', hosts: [GIT.example.org]')).config.forges[0]?.hosts).toEqual(['git.example.org'])
+})
+
+const tracker = (name: string, more: string) =>
+  `  ${name}:\n    kind: sqlite-table\n    file: a.db\n    project: WEB\n    ${more}\n`
+
+test.each([
+  ['colums: { id: a }', '6:5: unknown key "colums" in trackers.x; did you mean "columns"?'],
+  [
+    'columns: { claimedBy: a }',
+    '6:16: unknown key "claimedBy" in trackers.x.columns; did you mean "claimed-by"?',
+  ],
+  ['columns: { id: null }', '6:20: trackers.x.columns.id expects text'],
+  ['statuses: { open: a }', /6:17: unknown key "open" in trackers\.x\.statuses; known: draft, pending/],
+  [
+    'statuses: { pending: null }',
+    '6:26: trackers.x.statuses.pending expects a word, a list of words, or null: never written',
+  ],
+  [
+    'statuses: { pending: a, done: [b, a] }',
+    '6:35: trackers.x.statuses.done takes the word "a", which stands for pending already; a word means one status',
+  ],
+  [
+    'columns: { title: a, body: A }',
+    '6:32: trackers.x.columns.body names the column of title again; write null for a part that has no column',
+  ],
+  ['priorities: { high: 0 }', '6:25: trackers.x.priorities.high must be at least 1'],
+  ['poll: 1ms', '6:11: trackers.x.poll must be at least 100ms'],
+  ['workflow: A B', '6:15: trackers.x.workflow expects name or name@version'],
+])('a tracker with %s is refused, with its line', (more, problem) => {
+  const [found] = problemsOf(`trackers:\n${tracker('x', more)}`)
+  if (typeof problem === 'string') expect(found).toBe(`/etc/swarm/config.yaml:${problem}`)
+  else expect(found).toMatch(problem)
+})
+
+test('two trackers of one table are refused, whatever way the file is written', () => {
+  const text = `trackers:\n${tracker('x', 'table: T')}${tracker('y', 'table: t').replace('a.db', './b/../a.db')}`
+  expect(problemsOf(text)).toEqual([
+    '/etc/swarm/config.yaml:9:11: trackers.y.file and its table are those of trackers.x; each ticket would be mirrored twice',
+  ])
+  const other = `trackers:\n${tracker('x', 'table: T')}${tracker('y', 'table: u')}`
+  expect(parse(other).config.trackers.map(({ table }) => table)).toEqual(['T', 'u'])
 })

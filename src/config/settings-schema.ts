@@ -1,17 +1,11 @@
 import { z } from 'zod'
 import type { Json } from '../domain/json.ts'
-import { DURATION_EXAMPLES, parseDurationMs } from '../platform/duration.ts'
 import { LOG_LEVELS, SANDBOX_DRIVERS } from './config.ts'
+import { DURATION, TEXT, WORKFLOW_NAME } from './setting-types.ts'
+import { TRACKER } from './tracker-settings.ts'
 
 /** The configuration file as people write it: kebab-case keys, durations with a unit. Unknown keys are refused. */
 
-const DURATION = z
-  .string({ error: `expects a duration with its unit: ${DURATION_EXAMPLES}` })
-  .refine((text) => (parseDurationMs(text) ?? 0) > 0, {
-    error: `expects a duration with its unit: ${DURATION_EXAMPLES}`,
-  })
-
-const TEXT = z.string().min(1, { error: 'must not be empty' })
 const NAME = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, {
   error: 'a name has lower-case letters, digits and hyphens only',
 })
@@ -119,7 +113,7 @@ export const SETTINGS_SCHEMA = z.strictObject({
             'title-contains': TEXT.optional(),
           })
           .prefault({}),
-        workflow: TEXT,
+        workflow: WORKFLOW_NAME,
         agent: TEXT.optional(),
         inputs: z.record(z.string(), JSON_VALUE).default({}),
       }),
@@ -136,6 +130,7 @@ export const SETTINGS_SCHEMA = z.strictObject({
       }),
     )
     .default({ local: { kind: 'local' }, git: { kind: 'git' } }),
+  trackers: z.record(NAME, TRACKER).default({}),
   log: z
     .strictObject({
       level: z.enum(LOG_LEVELS).default('info'),

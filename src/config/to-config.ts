@@ -1,8 +1,9 @@
 import { parseDurationMs } from '../platform/duration.ts'
 import type { Environment } from '../platform/environment.ts'
 import { defaultStateDir, type Places, toAbsolutePath } from '../platform/paths.ts'
-import type { Config, EgressRule, SecretReference } from './config.ts'
+import type { Config, EgressRule, SecretReference, TrackerConfig } from './config.ts'
 import type { Settings } from './settings-schema.ts'
+import type { TrackerSettings } from './tracker-settings.ts'
 
 type Bases = {
   readonly environment: Environment
@@ -80,8 +81,43 @@ export function toConfig(settings: Settings, bases: Bases): Config {
       credential: toSecret(forge.credential),
       hosts: (forge.hosts ?? []).map(toUrlHost),
     })),
+    trackers: Object.entries(settings.trackers).map(([name, tracker]) => toTracker(name, tracker, bases)),
     log: settings.log,
   }
+}
+
+function toTracker(name: string, tracker: TrackerSettings, { fileDirectory, places }: Bases): TrackerConfig {
+  const { kind, project, columns, types, priorities, labels } = tracker
+  return {
+    name,
+    kind,
+    path: toAbsolutePath(tracker.file, fileDirectory, places),
+    project,
+    table: tracker.table ?? null,
+    columns: withoutUndefined(columns),
+    statuses: mapValues(withoutUndefined(tracker.statuses), (words) => words ?? []),
+    types,
+    priorities,
+    workflow: tracker.workflow ?? null,
+    agent: tracker.agent ?? null,
+    labels,
+    pollIntervalMs: toMs(tracker.poll),
+  }
+}
+
+function withoutUndefined<Key extends string, T>(
+  record: Readonly<Partial<Record<Key, T | undefined>>>,
+): Partial<Record<Key, T>> {
+  const entries = Object.entries(record).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(entries) as Partial<Record<Key, T>>
+}
+
+function mapValues<Key extends string, T, U>(
+  record: Partial<Record<Key, T>>,
+  convert: (value: T) => U,
+): Partial<Record<Key, U>> {
+  const entries = Object.entries(record).map(([key, value]) => [key, convert(value as T)])
+  return Object.fromEntries(entries) as Partial<Record<Key, U>>
 }
 
 function toEgressRule(endpoint: string, { allowPrivate }: { allowPrivate: boolean }): EgressRule {

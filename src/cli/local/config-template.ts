@@ -70,6 +70,16 @@ state-dir: ${JSON.stringify(stateDir)}
 #   local: { kind: local }
 #   git: { kind: git }
 
+# Tickets databases of other programs, mirrored and written back. Look first: swarm tracker check legacy
+# With one, without the braces:
+# trackers: {}
+#   legacy:
+#     kind: sqlite-table
+#     file: /srv/platform/tickets.db
+#     project: WEB
+#     columns: { status: state, claimed-by: worker }
+#     statuses: { pending: [open, ready], running: in_progress, done: closed }
+
 # level: debug, info, warn, error. format: json, pretty.
 # log:
 #   level: info

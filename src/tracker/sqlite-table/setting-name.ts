@@ -5,10 +5,14 @@ import type { MappedPart } from './mapping.ts'
 export function toSettingName(
   tracker: string,
   ...names:
-    | readonly ['path' | 'table' | 'types' | 'priorities']
+    | readonly ['file' | 'table' | 'types' | 'priorities']
     | readonly ['columns', MappedPart]
     | readonly ['statuses', TicketStatus]
 ): string {
-  const parts = names.map((name) => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`))
-  return ['trackers', tracker, ...parts].join('.')
+  return ['trackers', tracker, ...names.map(toKebab)].join('.')
+}
+
+/** `createdAt` → `created-at` */
+export function toKebab(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 }
