@@ -142,11 +142,10 @@ function refuseSameNames(candidates: readonly Candidate[]): void {
         `it would be called ${name}, as ${others.slice(0, 5).join(', ')} is: give it another name with --rename ${kind}.<name>=<ours>`,
       )
     }
-    for (const versions of Map.groupBy(same, ({ version }) => version).values()) {
-      for (const { findings, version } of versions.slice(1)) {
-        if (version !== undefined && findings.problems.length === 0) {
-          findings.problems.push(`${name} ${version} stands in the table twice: only the first one is taken`)
-        }
+    const single = same.filter(({ findings }) => findings.problems.length === 0)
+    for (const [version, rows] of Map.groupBy(single, (candidate) => candidate.version)) {
+      for (const { findings } of rows.slice(1)) {
+        findings.problems.push(`${name} ${version} stands in the table twice: only the first one is taken`)
       }
     }
   }

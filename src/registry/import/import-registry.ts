@@ -50,7 +50,10 @@ export type ImportOptions = {
   /** Folder in which copies of packages are made, one at a time; each is removed again */
   readonly stagingDirectory: string
   readonly target: ImportTarget
+  /** Longest wait for a lock of the program that owns the file, `ms` */
   readonly busyTimeoutMs?: number
+  /** Longest time for reading the file, `ms` */
+  readonly timeoutMs?: number
   readonly signal?: AbortSignal
 }
 
@@ -65,6 +68,7 @@ export async function importRegistry(options: ImportOptions): Promise<ImportRepo
     path: file,
     tables,
     ...(options.busyTimeoutMs === undefined ? {} : { busyTimeoutMs: options.busyTimeoutMs }),
+    ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
     ...(signal === undefined ? {} : { signal }),
   })
   const candidatesOf = async (kind: ForeignTable): Promise<readonly Candidate[]> => {
