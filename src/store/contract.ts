@@ -586,6 +586,23 @@ export type StoreWriter = {
   touchToken(input: { tokenId: TokenId }): Promise<void>
 
   addAudit(input: { actor: string; action: string; subject: string; data: JsonObject }): Promise<void>
+
+  /**
+   * Retention: removes these events, but none of a ticket that has not ended. Notes the greatest place (`findPrunedSeq`).
+   * Few at a time: other writes wait meanwhile.
+   * @returns how many were removed
+   */
+  pruneEvents(input: { seqs: readonly number[] }): Promise<number>
+  /**
+   * Retention: removes what a run left beside itself: steps, attempts, waits, signals, sessions, sandboxes, names of
+   * artifacts, sent effects, its tokens. Run, ticket, pull request stay, and what was spent as one row for each model.
+   * Changes nothing unless run and ticket ended before that instant. At most `countMax` rows or so; not done: again.
+   */
+  pruneRun(input: {
+    runId: RunId
+    endedBefore: number
+    countMax: number
+  }): Promise<{ rowCount: number; isDone: boolean }>
   /**
    * Runs `work` in one transaction and keeps its answer under the key; the same key and fingerprint again gives the
    * kept answer, another fingerprint throws `IdempotencyError`. Keys are kept for a day at least.
@@ -635,6 +652,14 @@ export type StoreFigures = {
   readonly deadEffectCount: number
   readonly pendingEffectCount: number
   readonly lastEventSeq: number
+}
+
+/** An ended run, for retention. */
+export type EndedRun = {
+  readonly runId: RunId
+  readonly projectId: ProjectId
+  /** When both it and its ticket had ended; `null`: one of them has not */
+  readonly endedAt: number | null
 }
 
 export type StoreReader = {
@@ -706,6 +731,28 @@ export type StoreReader = {
     types?: readonly EventType[]
     countMax?: number
   }): Promise<readonly SwarmEvent[]>
+
+  /** Place up to which events may be missing; 0: none was ever removed */
+  findPrunedSeq(): Promise<number>
+  /**
+   * The last place whose event may be removed, 0 for none: what is older than `before` or beyond the newest `countMax`,
+   * never one of the newest `keepCount`.
+   */
+  findEventCut(filter: { before: number | null; countMax: number | null; keepCount: number }): Promise<number>
+  /** Places after `afterSeq` up to `cutSeq` whose events are of no ticket or of one that has ended, in order. */
+  listPrunableEvents(filter: {
+    afterSeq: number
+    cutSeq: number
+    countMax: number
+  }): Promise<readonly number[]>
+  /** Runs for `pruneRun`, in the order of their identifiers. */
+  listPrunableRuns(filter: {
+    endedBefore: number
+    afterRunId?: RunId
+    countMax?: number
+  }): Promise<readonly RunId[]>
+  /** Of these runs those that exist; at most some hundreds at a time. */
+  listRunEnds(filter: { runIds: readonly RunId[] }): Promise<readonly EndedRun[]>
 
   findAgent(by: { name: string; version?: string }): Promise<AgentRecord | undefined>
   listAgents(): Promise<readonly AgentRecord[]>

@@ -1,5 +1,6 @@
 import { initialTables } from './0001-initial-tables.ts'
 import { trackers } from './0002-trackers.ts'
+import { retention } from './0003-retention.ts'
 import type { Migration } from './migration.ts'
 
-export const MIGRATIONS: readonly Migration[] = [initialTables, trackers]
+export const MIGRATIONS: readonly Migration[] = [initialTables, trackers, retention]

@@ -6,6 +6,8 @@ import { findNextDueAt } from './find-next-due-at.ts'
 import { getFigures } from './get-figures.ts'
 import { findTokenByHash, listHosts, listTokens } from './hosts-and-tokens.ts'
 import { findProject, listProjects } from './projects.ts'
+import { findEventCut, findPrunedSeq, listPrunableEvents } from './prunable-events.ts'
+import { listPrunableRuns, listRunEnds } from './prunable-runs.ts'
 import { findPullRequest, listPullRequests } from './pull-requests.ts'
 import type { ReadContext } from './read.ts'
 import { findAgent, findWorkflow, listAgents, listWorkflows } from './registry.ts'
@@ -45,6 +47,7 @@ const QUICK = {
   findWorkflow,
   listHosts,
   findTokenByHash,
+  findPrunedSeq,
 }
 
 /** Many rows, or a search: must not hold up a lease. */
@@ -62,6 +65,10 @@ const HEAVY = {
   listWorkflows,
   listTokens,
   getFigures,
+  findEventCut,
+  listPrunableEvents,
+  listPrunableRuns,
+  listRunEnds,
 }
 
 const READS = { ...QUICK, ...HEAVY } satisfies {

@@ -27,6 +27,8 @@ import { mirrorTickets } from './mirror-tickets.ts'
 import { once } from './once.ts'
 import { openWait } from './open-wait.ts'
 import { parkRun } from './park-run.ts'
+import { pruneEvents } from './prune-events.ts'
+import { pruneRun } from './prune-run.ts'
 import { reclaimSendingEffects } from './reclaim-sending-effects.ts'
 import { recordEvents } from './record-events.ts'
 import { recordProgress } from './record-progress.ts'
@@ -108,6 +110,8 @@ const CHANGES = {
   revokeToken,
   touchToken,
   addAudit,
+  pruneEvents,
+  pruneRun,
 } satisfies { [Name in Exclude<keyof StoreWriter, 'once'>]: (tx: Tx, input: never) => Promise<unknown> }
 
 type Changes = Omit<StoreWriter, 'once'>
