@@ -18,6 +18,8 @@ const isReady = await installRequirements({
   path: process.env.PATH ?? '',
   home: homedir(),
   signal: AbortSignal.timeout(15 * 60_000),
+  // Checks the unit that `swarm service install` writes, and speaks for the daemon under it.
+  more: [{ program: 'systemd-analyze', probe: ['systemd-analyze', '--version'], packageName: 'systemd' }],
   say: (text) => process.stderr.write(`${text}\n`),
 })
 if (!isReady) process.exit(1)

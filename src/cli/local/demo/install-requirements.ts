@@ -7,10 +7,12 @@ export type InstallRequest = {
   readonly path: string
   readonly home: string
   readonly signal: AbortSignal
+  /** What is needed beside what every sandbox needs */
+  readonly more?: readonly Requirement[]
   say(text: string): void
 }
 
-type Requirement = {
+export type Requirement = {
   readonly program: string
   readonly probe: readonly string[]
   readonly packageName: string
@@ -56,8 +58,9 @@ export async function installRequirements(request: InstallRequest): Promise<bool
 }
 
 async function findMissing(request: InstallRequest): Promise<readonly Requirement[]> {
-  const found = await Promise.all(REQUIREMENTS.map(({ probe }) => isThere(probe, request)))
-  return REQUIREMENTS.filter((_, index) => found[index] === false)
+  const needed = [...REQUIREMENTS, ...(request.more ?? [])]
+  const found = await Promise.all(needed.map(({ probe }) => isThere(probe, request)))
+  return needed.filter((_, index) => found[index] === false)
 }
 
 async function isThere(argv: readonly string[], request: InstallRequest): Promise<boolean> {

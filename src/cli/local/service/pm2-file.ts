@@ -20,7 +20,8 @@ export function toPm2File(plan: ServicePlan): string {
     kill_timeout: plan.stopTimeoutMs,
     treekill: false,
     autorestart: true,
-    restart_delay: 2_000,
+    min_uptime: 10_000,
+    max_restarts: 10,
     stop_exit_codes: [EXIT.usage, EXIT.conflict, EXIT.badNode],
     watch: false,
     pmx: false,
@@ -34,6 +35,7 @@ export function toPm2File(plan: ServicePlan): string {
 // kill_timeout: above the time that a stop may take. treekill: false: sandboxes are left to the next start.
 // stop_exit_codes: wrong configuration, another daemon on this state, a Node.js that is too old. Not 0: PM2 takes
 // a process that was killed for one that ended with 0, and it is to start that one again.
+// No restart_delay: with one PM2 shows "waiting restart" for ever where it does not start again.
 // pmx: false: nothing of PM2 is loaded into the daemon.
 module.exports = {
   apps: [

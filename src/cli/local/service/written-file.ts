@@ -3,7 +3,8 @@
  * options, and by a checksum whether somebody has changed it since.
  */
 import { createHash } from 'node:crypto'
-import { open, rename, rm } from 'node:fs/promises'
+import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { type ServiceOptions, serviceOptionsSchema } from './service-plan.ts'
 
 export type WrittenFile =
@@ -42,6 +43,7 @@ export async function readWrittenFile(path: string): Promise<WrittenFile> {
 /** Replaces the file as a whole: whoever reads it meanwhile sees the old or the new one. */
 export async function replaceFile(path: string, text: string): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`
+  await mkdir(dirname(path), { recursive: true })
   try {
     const handle = await open(temporary, 'wx', 0o644)
     try {
