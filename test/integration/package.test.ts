@@ -21,19 +21,14 @@ import {
 const SUPPORTED: readonly NodeMajor[] = [22, 24]
 const PACKED_KIB_MAX = 1_024
 const UNPACKED_KIB_MAX = 4_096
-/** Programs and bodies of threads, which begin to work when they are loaded; what they serve has its own tests. */
-const PROGRAMS = [
-  'agent/shipped/fake-agent.js',
-  'registry/check-value-worker.js',
-  'registry/import/read-foreign-file.js',
-  'store/sqlite/read-worker.js',
-]
+/** Programs that begin to work when they are loaded; what they serve has its own tests. */
+const PROGRAMS = ['agent/shipped/fake-agent.js', 'registry/import/read-foreign-file.js']
 
 let installed: InstalledPackage
 
 beforeAll(async () => {
   installed = await installPackage()
-}, 120_000)
+}, 180_000)
 
 afterAll(async () => await installed?.remove())
 
@@ -91,10 +86,19 @@ test.each(SUPPORTED)(
     const program = await writeProgram('import-all.mjs', [
       "import { join } from 'node:path'",
       "import { pathToFileURL } from 'node:url'",
+      "import { Worker } from 'node:worker_threads'",
       'const [dist, ...names] = process.argv.slice(2)',
-      'for (const name of names)',
-      '  await import(pathToFileURL(join(dist, name)).href).catch((error) => console.error(name, error))',
-      "const { checkValue } = await import(pathToFileURL(join(dist, 'registry/check-value.js')).href)",
+      'const urlOf = (name) => pathToFileURL(join(dist, name)).href',
+      // The body of a thread may refuse what it is not given; it must only be found, with all that it imports.
+      "const body = (url) => `import('${url}').catch((e) => /^ERR_(MODULE|PACKAGE|UN)|Syntax/.test(e.code ?? e.name) ? Promise.reject(e) : 0).then(() => process.exit(0))`",
+      'const start = (url) => new Promise((resolve, reject) => {',
+      "  new Worker(body(url), { eval: true, workerData: {} }).on('error', reject).on('exit', resolve)",
+      '})',
+      'for (const name of names) {',
+      "  const load = name.endsWith('-worker.js') ? start(urlOf(name)) : import(urlOf(name))",
+      '  await load.catch((error) => console.error(name, error))',
+      '}',
+      "const { checkValue } = await import(urlOf('registry/check-value.js'))",
       // A pattern is checked in a thread of its own.
       "const schema = { type: 'object', properties: { word: { type: 'string', pattern: '^a+$' } } }",
       "console.log(JSON.stringify(await checkValue({ schema, value: { word: 'b' }, fillsDefaults: false })))",

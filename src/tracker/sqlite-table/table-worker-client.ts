@@ -47,6 +47,8 @@ export function createTableWorker(
       workerData: data,
       env: {},
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB },
+      // As `bin/start.cjs` does for the main thread: Node 22 calls its SQLite experimental.
+      execArgv: ['--disable-warning=ExperimentalWarning'],
     })
     started.unref()
     started.on('message', (reply: TableReply) => finish(reply))
