@@ -72,11 +72,9 @@ function openAndWork<T>(use: FileUse, work: (file: OpenFile) => T): T {
   const identity = identify(use.path)
   const database = connect(use)
   try {
-    const file = toOpenFile(database, use, identity)
-    patiently(use.patience, () => database.prepare('select count(*) from sqlite_schema').get())
+    patiently(use.patience, () => assertNotOurs(database, use.path))
     assertSame(use.path, identity)
-    assertNotOurs(file)
-    return work(file)
+    return work(toOpenFile(database, use, identity))
   } finally {
     database.close()
   }
@@ -116,7 +114,7 @@ function connect({ path, access }: FileUse): DatabaseSync {
     // Waiting is done in `patiently`, which can be ended.
     timeout: 0,
     enableForeignKeyConstraints: true,
-    // Triggers and views of theirs may hold such texts. NOTE: so each of our columns is written `t."column"`.
+    // Triggers and views of theirs may hold such texts. NOTE: so each column is written with its table.
     enableDoubleQuotedStringLiterals: true,
     allowExtension: false,
     defensive: true,
@@ -205,12 +203,12 @@ function assertAwaited({ abandoned }: Patience): void {
   }
 }
 
-function assertNotOurs(file: OpenFile): void {
-  const id = Object.values(file.row('pragma application_id') ?? {})[0]
-  if (id !== BigInt(OWN_APPLICATION_ID)) return
+function assertNotOurs(database: DatabaseSync, path: string): void {
+  const [id] = Object.values(database.prepare('pragma application_id').get() ?? {})
+  if (id !== OWN_APPLICATION_ID) return
   throw new TrackerError(
     'tracker_misfit',
-    `${file.path} is a store of Swarm, not a tickets database of another program`,
+    `${path} is a store of Swarm, not a tickets database of another program`,
     { fix: 'give the path of the other program’s database' },
   )
 }

@@ -13,14 +13,14 @@ export function quoteName(name: string): string {
 }
 
 export function fromTable(table: ResolvedTable): string {
-  return `main.${quoteName(table.name)} as t`
+  return `main.${quoteName(table.name)}`
 }
 
 /** Always with the table before it: a quoted name that is no column would be taken for a text. */
 export function columnOf(table: ResolvedTable, part: MappedPart): string {
   const column = table.columns[part]
   if (column === undefined) throw new Error(`the part ${part} is not mapped`)
-  return `t.${quoteName(column.name)}`
+  return `${quoteName(table.name)}.${quoteName(column.name)}`
 }
 
 /** The value, compared letter by letter whatever the column's own collation is. */
