@@ -2,7 +2,6 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import type { RunId, StepInstanceId } from '../../src/domain/id.ts'
 import type { Project } from '../../src/domain/project.ts'
 import type { WorkflowRecord } from '../../src/domain/records.ts'
@@ -10,14 +9,20 @@ import type { LeaseProof, RunPins } from '../../src/domain/run.ts'
 import type { Attempt, StepInstance } from '../../src/domain/step.ts'
 import type { Ticket } from '../../src/domain/ticket.ts'
 import type { Claim, CreateTicketInput, NewStepInstance, Store } from '../../src/store/contract.ts'
+import { openPostgresStore } from '../../src/store/postgres/postgres-store.ts'
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts'
 import { createManualClock, type ManualClock } from './manual-clock.ts'
+import { whyNoPostgres } from './postgres-server.ts'
 import { createSeededBytes } from './seeded-bytes.ts'
+import { createDatabase, withManualClock } from './store-postgres.ts'
+import { withPostgresSql, withSqliteCopy } from './store-sql.ts'
 
 export type StoreUnderTest = {
   readonly name: string
   /** Whether what is closed can be opened again with what was in it */
   readonly isDurable: boolean
+  /** Whether several transactions write at once, so that what is asked together happens in any order */
+  readonly isConcurrent: boolean
   open(): Promise<TestStore>
 }
 
@@ -28,18 +33,46 @@ export type TestStore = AsyncDisposable & {
   /** A folder for this test's files, removed at the end */
   readonly folder: string
   reopen(): Promise<void>
+  /** A further store on the same database, as another process has it; only of a concurrent one. Closed at the end */
+  openAnother(): Promise<Store>
+  /** Works on the database, or a copy of it, with SQL of its own; nothing of it stays. */
+  withSql<T>(work: (sql: TestSql) => Promise<T>): Promise<T>
+}
+
+/** The database below a store, for what a store does not offer. */
+export type TestSql = {
+  all(sql: string): Promise<readonly Record<string, unknown>[]>
+  /** A statement that fails changes nothing and leaves the others possible. */
+  exec(sql: string): Promise<void>
+  listTables(): Promise<readonly string[]>
+  listColumns(table: string): Promise<readonly string[]>
+  /** The words that the column `status` lets in, as the table was defined */
+  listStatuses(table: string): Promise<readonly string[]>
+  /** Runs the part while the trigger that watches over moves of a status does nothing. */
+  withoutMoveGuard(table: string, part: () => Promise<void>): Promise<void>
+  /** How the database words a refusal */
+  readonly refusals: Readonly<Record<'check' | 'notNull' | 'type' | 'foreignKey' | 'unique', RegExp>>
 }
 
 export const STORES: readonly StoreUnderTest[] = [
-  { name: 'SQLite in memory', isDurable: false, open: async () => await openTestStore(() => ':memory:') },
+  {
+    name: 'SQLite in memory',
+    isDurable: false,
+    isConcurrent: false,
+    open: async () => await openSqliteTestStore(() => ':memory:'),
+  },
   {
     name: 'SQLite on disk',
     isDurable: true,
-    open: async () => await openTestStore((folder) => join(folder, 'swarm.db')),
+    isConcurrent: false,
+    open: async () => await openSqliteTestStore((folder) => join(folder, 'swarm.db')),
   },
+  ...(whyNoPostgres === undefined
+    ? [{ name: 'PostgreSQL', isDurable: true, isConcurrent: true, open: openPostgresTestStore }]
+    : []),
 ]
 
-async function openTestStore(toPath: (folder: string) => string): Promise<TestStore> {
+async function openSqliteTestStore(toPath: (folder: string) => string): Promise<TestStore> {
   const folder = await mkdtemp(join(tmpdir(), 'swarm-store-'))
   const clock = createManualClock()
   const randomBytes = createSeededBytes(1)
@@ -55,6 +88,8 @@ async function openTestStore(toPath: (folder: string) => string): Promise<TestSt
       await store.close()
       store = await open()
     },
+    openAnother: () => Promise.reject(new Error('one process at a time has an SQLite store')),
+    withSql: (work) => withSqliteCopy(store, folder, work),
     async [Symbol.asyncDispose]() {
       await store.close()
       await rm(folder, { recursive: true, force: true })
@@ -62,35 +97,52 @@ async function openTestStore(toPath: (folder: string) => string): Promise<TestSt
   }
 }
 
-/** Every row of every table, as text: equal before and after means nothing was changed. */
-export async function dump(test: TestStore): Promise<string> {
-  return await withCopy(test, (copy) => {
-    const tables = copy
-      .prepare(
-        "select name from sqlite_master where type = 'table' and name not like 'sqlite_%' order by name",
-      )
-      .all()
-    return tables
-      .map(
-        ({ name }) => `${name} ${JSON.stringify(copy.prepare(`select * from ${name} order by 1, 2`).all())}`,
-      )
-      .join('\n')
-  })
+async function openPostgresTestStore(): Promise<TestStore> {
+  const folder = await mkdtemp(join(tmpdir(), 'swarm-store-'))
+  const clock = createManualClock()
+  const database = await createDatabase('manual')
+  let seed = 0
+  const openAnother = async () =>
+    withManualClock(
+      await openPostgresStore({ location: database.location, randomBytes: createSeededBytes(++seed) }),
+      database,
+      clock,
+    )
+  let store = await openAnother()
+  const others: Store[] = []
+  return {
+    get store() {
+      return store
+    },
+    clock,
+    folder,
+    async reopen() {
+      await store.close()
+      store = await openAnother()
+    },
+    async openAnother() {
+      const another = await openAnother()
+      others.push(another)
+      return another
+    },
+    withSql: (work) => withPostgresSql(database, work),
+    async [Symbol.asyncDispose]() {
+      await Promise.all([store, ...others].map((one) => one.close()))
+      await database.drop()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
 }
 
-let copyCount = 0
-
-/** Works on a copy of the database, with SQL of its own. */
-export async function withCopy<T>(test: TestStore, work: (copy: DatabaseSync) => T): Promise<T> {
-  const path = join(test.folder, `copy-${++copyCount}.db`)
-  await test.store.backup(path)
-  const copy = new DatabaseSync(path)
-  try {
-    return work(copy)
-  } finally {
-    copy.close()
-    await rm(path)
-  }
+/** Every row of every table, as text: equal before and after means nothing was changed. */
+export async function dump(test: TestStore): Promise<string> {
+  return await test.withSql(async (sql) => {
+    const parts: string[] = []
+    for (const table of await sql.listTables()) {
+      parts.push(`${table} ${JSON.stringify(await sql.all(`select * from ${table} order by 1, 2`))}`)
+    }
+    return parts.join('\n')
+  })
 }
 
 // ---------------------------------------------------------------- scenes

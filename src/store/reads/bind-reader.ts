@@ -60,27 +60,31 @@ const HEAVY = {
   listPullRequests,
   listArtifacts,
   listUsage,
-  listEvents,
   listAgents,
   listWorkflows,
   listTokens,
-  getFigures,
   findEventCut,
   listPrunableEvents,
   listPrunableRuns,
   listRunEnds,
 }
 
-const READS = { ...QUICK, ...HEAVY } satisfies {
+/** What tells positions of events: nothing may come before one that was told. */
+const EVENTS = { listEvents, getFigures }
+
+const READS = { ...QUICK, ...HEAVY, ...EVENTS } satisfies {
   [Name in keyof StoreReader]: (context: ReadContext, input: never) => ReturnType<StoreReader[Name]>
 }
 
 /** Gives `read` a context that cannot write and whose statements see one state of the store. */
-export type RunRead = <T>(weight: 'quick' | 'heavy', read: (context: ReadContext) => Promise<T>) => Promise<T>
+export type RunRead = <T>(weight: ReadWeight, read: (context: ReadContext) => Promise<T>) => Promise<T>
+
+/** `events`: heavy, and `finalSeq` is given where the order of commits is not the order of positions */
+export type ReadWeight = 'quick' | 'heavy' | 'events'
 
 export function bindReader(runRead: RunRead): StoreReader {
   const bound = Object.entries(READS).map(([name, read]) => {
-    const weight = name in QUICK ? 'quick' : 'heavy'
+    const weight = name in QUICK ? 'quick' : name in EVENTS ? 'events' : 'heavy'
     return [
       name,
       (input: never) =>

@@ -47,7 +47,7 @@ export async function getFigures(context: ReadContext): Promise<StoreFigures> {
     oldestClaimableAgeMs: await findOldestAge(context),
     deadEffectCount: Number(dead?.count ?? 0),
     pendingEffectCount: countOf('pending') + countOf('sending'),
-    lastEventSeq: last?.seq ?? 0,
+    lastEventSeq: context.finalSeq ?? last?.seq ?? 0,
   }
 }
 

@@ -1,5 +1,5 @@
 import { StoreError } from '../errors.ts'
-import type { RunRead } from '../reads/bind-reader.ts'
+import type { ReadWeight, RunRead } from '../reads/bind-reader.ts'
 import { type Connection, openConnection } from './connection.ts'
 import { createMutex, type Mutex } from './mutex.ts'
 import { createQueries } from './queries.ts'
@@ -34,16 +34,17 @@ function onDisk({ path, clock, deadlineMs }: Parts): Reads {
     },
     heavy: { turns: createMutex(), execute: worker.execute },
   }
+  const handleOf = (weight: ReadWeight) => (weight === 'quick' ? 'quick' : 'heavy')
   let isClosed = false
   const queries = { quick: createQueries(handles.quick.execute), heavy: createQueries(handles.heavy.execute) }
   return {
     run: (weight, read) =>
-      handles[weight].turns.run(async () => {
-        const { execute } = handles[weight]
+      handles[handleOf(weight)].turns.run(async () => {
+        const { execute } = handles[handleOf(weight)]
         if (isClosed) throw new StoreError('unavailable', `the store ${path} is closed`)
         try {
           await execute('begin', [])
-          return await read({ db: queries[weight], now: clock.now() })
+          return await read({ db: queries[handleOf(weight)], now: clock.now() })
         } catch (error) {
           throw toStoreError(error, path)
         } finally {

@@ -1,0 +1,152 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { StoreError } from '../errors.ts'
+import type { IdSource } from '../id-source.ts'
+import {
+  type Begun,
+  type NewEvent,
+  runInTransaction,
+  type Transact,
+  type Tx,
+  toEventRow,
+} from '../transaction.ts'
+import { BEGIN_WRITE, type BegunTransaction, begin, persist } from './begin.ts'
+import { findOutcome } from './find-outcome.ts'
+import type { Pool } from './pool.ts'
+import { postgresDialect } from './postgres-dialect.ts'
+import type { Session } from './session.ts'
+import type { StoreClock } from './store-clock.ts'
+import { isCollision, isConnectionTrouble, isDuplicate } from './to-store-error.ts'
+
+type Parts = {
+  readonly pool: Pool
+  readonly clock: StoreClock
+  readonly newId: IdSource
+  readonly label: string
+  /** Called after each commit with the position of its last event, if it had any */
+  readonly onCommit: (lastSeq: number) => void
+}
+
+const TRY_COUNT_MAX = 12
+const DUPLICATE_COUNT_MAX = 2
+const PAUSE_MAX_MS = 100
+
+/**
+ * Transactions under READ COMMITTED with locked rows. What met another transaction (a deadlock, a row that was just
+ * written) is run again as a whole; what the connection lost before its commit was asked for has changed nothing, and
+ * the caller hears so.
+ */
+export function createTransact(parts: Parts): Transact {
+  return async (work) => {
+    for (let tryCount = 1; ; tryCount++) {
+      try {
+        return await runOnce(parts, work)
+      } catch (error) {
+        const countMax = isCollision(error) ? TRY_COUNT_MAX : isDuplicate(error) ? DUPLICATE_COUNT_MAX : 0
+        if (tryCount >= countMax) throw error
+        await delay(Math.random() * Math.min(PAUSE_MAX_MS, 2 ** tryCount))
+      }
+    }
+  }
+}
+
+async function runOnce<T>(parts: Parts, work: (tx: Tx) => Promise<T>): Promise<T> {
+  const ended = await persist(() =>
+    parts.pool.lend(async (session) => {
+      const begun = await begin<BegunTransaction>(session, BEGIN_WRITE)
+      parts.clock.hear(begun.now)
+      return await endOf(parts, session, begun, work)
+    }),
+  )
+  if (ended.kind === 'committed') {
+    if (ended.lastSeq !== undefined) parts.onCommit(ended.lastSeq)
+    return ended.value
+  }
+  if (ended.kind === 'failed') throw ended.error
+  // The commit was asked for and the answer got lost: the server knows.
+  if ((await findOutcome(parts, ended.begun)) === 'aborted') throw ended.error
+  parts.onCommit(0)
+  return ended.value
+}
+
+type Ended<T> =
+  | { readonly kind: 'committed'; readonly value: T; readonly lastSeq: number | undefined }
+  | { readonly kind: 'failed'; readonly error: unknown }
+  | { readonly kind: 'unknown'; readonly value: T; readonly error: unknown; readonly begun: BegunTransaction }
+
+/** Does the work and commits it. Never throws: what follows depends on how far it came. */
+async function endOf<T>(
+  { newId }: Parts,
+  session: Session,
+  begun: BegunTransaction,
+  work: (tx: Tx) => Promise<T>,
+): Promise<Ended<T>> {
+  const base: Begun = {
+    db: session.db,
+    dialect: postgresDialect,
+    now: begun.now,
+    newId,
+    savepoint: (part) => savepoint(session, part),
+  }
+  let done: { value: T; events: readonly NewEvent[] }
+  try {
+    done = await runInTransaction(base, work)
+  } catch (error) {
+    await rollBack(session)
+    return { kind: 'failed', error }
+  }
+  const { value, events } = done
+  try {
+    return { kind: 'committed', value, lastSeq: await commit(session, base, events) }
+  } catch (error) {
+    if (isConnectionTrouble(error)) {
+      session.destroy()
+      return { kind: 'unknown', value, error, begun }
+    }
+    await rollBack(session)
+    return { kind: 'failed', error }
+  }
+}
+
+/**
+ * The events and the commit go out as one message: this process cannot stand still between them while others wait
+ * for the positions that it has taken.
+ * @returns position of the last event
+ */
+async function commit(
+  session: Session,
+  { db, now }: Begun,
+  events: readonly NewEvent[],
+): Promise<number | undefined> {
+  const rows = events.map((event) => toEventRow(event, now))
+  const inserting =
+    rows.length === 0 ? Promise.resolve([]) : db.insertInto('events').values(rows).returning('seq').execute()
+  const [inserted, committed] = await Promise.allSettled([inserting, session.exec('commit')])
+  if (inserted.status === 'rejected') throw inserted.reason
+  if (committed.status === 'rejected') throw committed.reason
+  if (committed.value.at(-1)?.command !== 'COMMIT') {
+    throw new StoreError('unavailable', 'the transaction was rolled back by the server; nothing was changed')
+  }
+  return inserted.value.at(-1)?.seq
+}
+
+async function savepoint<T>(session: Session, part: () => Promise<T>): Promise<T> {
+  await session.exec('savepoint part')
+  try {
+    const value = await part()
+    await session.exec('release part')
+    return value
+  } catch (error) {
+    if (session.isOpen) await session.exec('rollback to part; release part')
+    throw error
+  }
+}
+
+async function rollBack(session: Session): Promise<void> {
+  if (!session.isOpen) return
+  try {
+    await session.exec('rollback')
+  } catch {
+    // Whatever it is, the server rolls back when the connection ends.
+    session.destroy()
+  }
+}

@@ -1,0 +1,101 @@
+/** A PostgreSQL server of this test file's own, from Debian's package, without network. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { Client } from 'pg'
+
+export type PostgresServer = {
+  /** Folder of its unix socket */
+  readonly host: string
+  /** Stops it as a crash would, all connections broken. */
+  crash(): Promise<void>
+  start(): Promise<void>
+  /** Where a store is, as in the configuration */
+  toUrl(database: string): string
+  /** Runs statements in a database. */
+  run(database: string, sql: string): Promise<readonly Record<string, unknown>[]>
+}
+
+const PACKAGES = '/usr/lib/postgresql'
+const KEEPER = fileURLToPath(new URL('postgres-keeper.ts', import.meta.url))
+
+/** The newest installed server's programs. */
+const programs = existsSync(PACKAGES)
+  ? readdirSync(PACKAGES)
+      .toSorted((a, b) => Number(b) - Number(a))
+      .map((version) => join(PACKAGES, version, 'bin'))
+      .find((bin) => existsSync(join(bin, 'initdb')))
+  : undefined
+
+/** Why tests with PostgreSQL cannot run here, if they cannot. */
+export const whyNoPostgres =
+  programs === undefined ? 'there is no PostgreSQL: install the package postgresql' : undefined
+
+let server: Promise<PostgresServer> | undefined
+
+/** The server of this test file; started by the first that asks, ends with the process. */
+export function getPostgresServer(): Promise<PostgresServer> {
+  server ??= startServer()
+  return server
+}
+
+async function startServer(): Promise<PostgresServer> {
+  if (programs === undefined) throw new Error(whyNoPostgres)
+  const folder = await mkdtemp(join(tmpdir(), 'swarm-pg-'))
+  const { uid, gid } = findServerUser()
+  const keeper = spawn(process.execPath, [KEEPER, folder, programs, uid, gid], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    detached: true,
+  })
+  const ask = toQuestions(keeper)
+  await ask(undefined, 'ready')
+  // This process ends without waiting for it; it ends when the pipe to it closes.
+  keeper.unref()
+  for (const pipe of [keeper.stdin, keeper.stdout]) (pipe as unknown as { unref(): void }).unref()
+  return {
+    host: folder,
+    crash: () => ask('immediate', 'immediate'),
+    start: () => ask('start', 'start'),
+    toUrl: (database) => `postgresql:///${database}?host=${folder}&user=swarm`,
+    run: (database, sql) => runStatements(folder, database, sql),
+  }
+}
+
+function toQuestions(keeper: ChildProcess): (line: string | undefined, answer: string) => Promise<void> {
+  const answers = createInterface({ input: keeper.stdout as NodeJS.ReadableStream })[Symbol.asyncIterator]()
+  return async (line, expected) => {
+    if (line !== undefined) keeper.stdin?.write(`${line}\n`)
+    const { value } = await answers.next()
+    if (value !== expected) throw new Error(`the keeper of PostgreSQL said ${String(value)}, not ${expected}`)
+  }
+}
+
+/** PostgreSQL refuses to run as root: its package has made a user for it. */
+function findServerUser(): { uid: string; gid: string } {
+  if (process.getuid?.() !== 0) return { uid: '', gid: '' }
+  const line = readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .find((entry) => entry.startsWith('postgres:'))
+  const [, , uid, gid] = line?.split(':') ?? []
+  if (uid === undefined || gid === undefined) throw new Error('there is no user postgres')
+  return { uid, gid }
+}
+
+async function runStatements(
+  host: string,
+  database: string,
+  sql: string,
+): Promise<readonly Record<string, unknown>[]> {
+  const client = new Client({ host, database, user: 'swarm', options: '-c search_path=swarm' })
+  await client.connect()
+  try {
+    const results = await client.query(sql)
+    return (Array.isArray(results) ? results.at(-1) : results).rows
+  } finally {
+    await client.end()
+  }
+}
