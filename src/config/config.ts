@@ -27,6 +27,7 @@ export type Config = {
   readonly forges: readonly ForgeConfig[]
   /** Tickets databases of other programs, in the order of the file; names are unique */
   readonly trackers: readonly TrackerConfig[]
+  readonly retention: RetentionConfig
   readonly log: LogConfig
 }
 
@@ -69,6 +70,23 @@ export type RetryConfig = {
   /** Wait before the second run, `ms`; doubles with each further one */
   readonly backoffMs: number
   readonly backoffMaxMs: number
+}
+
+/** How long what has ended is kept, and how much of it; `null`: for ever. What has not ended is always kept. */
+export type RetentionConfig = {
+  /** Age of events, `ms` */
+  readonly eventsMs: number | null
+  /** Newest events that are kept at most */
+  readonly eventCountMax: number | null
+  /** Time since a ticket ended for which steps and attempts of its runs are kept, `ms` */
+  readonly runsMs: number | null
+  /** The same for output of attempts */
+  readonly logsMs: number | null
+  readonly logBytesMax: number | null
+  readonly artifactsMs: number | null
+  readonly artifactBytesMax: number | null
+  /** The same for the names under which mirrors hold the work of attempts; unpushed work is kept under others */
+  readonly workMs: number | null
 }
 
 export type EgressRule = {

@@ -74,6 +74,7 @@ trackers:
     workflow: code-change@1
     labels: [legacy]
     poll: 1s
+retention: { events: forever, events-max: null, runs: 1d, logs: 2d, logs-gib: 0.5, artifacts: 3d, artifacts-gib: 1, work: 4d }
 log: { level: debug, format: pretty }
 `)
   expect(config).toEqual({
@@ -147,6 +148,16 @@ log: { level: debug, format: pretty }
         pollIntervalMs: 1000,
       },
     ],
+    retention: {
+      eventsMs: null,
+      eventCountMax: null,
+      runsMs: 86_400_000,
+      logsMs: 172_800_000,
+      logBytesMax: 536_870_912,
+      artifactsMs: 259_200_000,
+      artifactBytesMax: 1_073_741_824,
+      workMs: 345_600_000,
+    },
     log: { level: 'debug', format: 'pretty' },
   })
 })
@@ -196,6 +207,10 @@ test.each([
   ['routes: [{ name: a, workflow: "../x" }]', 'routes.0.workflow expects name or name@version'],
   ['models: { Bad Name: { provider: openai, base-url: "http://a" } }', 'a name has lower-case letters'],
   ['models: { a: { provider: openai, base-url: "http://u:p@h/" } }', 'without user name, password'],
+  ['retention: { events: 30s }', 'retention.events expects an age with its unit'],
+  ['retention: { logs-gib: lots }', 'retention.logs-gib expects a number of GiB, or forever'],
+  ['retention: { logs-gib: 0 }', 'retention.logs-gib must be at least 0.001'],
+  ['retention: { work: never }', 'retention.work expects an age'],
   ['- a list', 'the file expects a mapping'],
   ['slots: 1\nslots: 2', 'config.yaml:2:1: not valid YAML: Map keys must be unique'],
   ['a: [1', 'not valid YAML'],

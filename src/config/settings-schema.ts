@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Json } from '../domain/json.ts'
 import { LOG_LEVELS, SANDBOX_DRIVERS } from './config.ts'
+import { RETENTION } from './retention-settings.ts'
 import { DURATION, TEXT, WORKFLOW_NAME } from './setting-types.ts'
 import { TRACKER } from './tracker-settings.ts'
 
@@ -130,6 +131,7 @@ export const SETTINGS_SCHEMA = z.strictObject({
       }),
     )
     .default({ local: { kind: 'local' }, git: { kind: 'git' } }),
+  retention: RETENTION.prefault({}),
   trackers: z.record(NAME, TRACKER).default({}),
   log: z
     .strictObject({

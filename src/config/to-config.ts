@@ -2,6 +2,7 @@ import { parseDurationMs } from '../platform/duration.ts'
 import type { Environment } from '../platform/environment.ts'
 import { defaultStateDir, type Places, toAbsolutePath } from '../platform/paths.ts'
 import type { Config, EgressRule, SecretReference, TrackerConfig } from './config.ts'
+import { toRetention } from './retention-settings.ts'
 import type { Settings } from './settings-schema.ts'
 import type { TrackerSettings } from './tracker-settings.ts'
 
@@ -81,6 +82,7 @@ export function toConfig(settings: Settings, bases: Bases): Config {
       credential: toSecret(forge.credential),
       hosts: (forge.hosts ?? []).map(toUrlHost),
     })),
+    retention: toRetention(settings.retention),
     trackers: Object.entries(settings.trackers).map(([name, tracker]) => toTracker(name, tracker, bases)),
     log: settings.log,
   }

@@ -80,6 +80,17 @@ state-dir: ${JSON.stringify(stateDir)}
 #     columns: { status: state, claimed-by: worker }
 #     statuses: { pending: [open, ready], running: in_progress, done: closed }
 
+# How long what has ended is kept, and how much of it at most. forever: no limit. See also: swarm gc --dry-run
+# retention:
+#   events: 90d
+#   events-max: 5000000
+#   runs: 180d
+#   logs: 30d
+#   logs-gib: 20
+#   artifacts: 90d
+#   artifacts-gib: 20
+#   work: 30d
+
 # level: debug, info, warn, error. format: json, pretty.
 # log:
 #   level: info

@@ -24,15 +24,17 @@ export async function findEventCut(
   { db }: ReadContext,
   input: Parameters<StoreReader['findEventCut']>[0],
 ): Promise<number> {
-  const ends = await db
-    .selectFrom('events')
-    .select((eb) => [eb.fn.min('seq').as('first'), eb.fn.max('seq').as('last')])
-    .executeTakeFirst()
-  const first = Number(ends?.first ?? 0)
-  const last = Number(ends?.last ?? 0)
+  const first = await readEnd('asc')
+  const last = await readEnd('desc')
   const byCount = input.countMax === null ? 0 : last - input.countMax
   const byAge = input.before === null ? 0 : await findPlace(first, last, input.before)
   return Math.max(0, Math.min(Math.max(byCount, byAge), last - input.keepCount))
+
+  // Not by `min` and `max` in one statement: SQLite would look at every row for it.
+  async function readEnd(order: 'asc' | 'desc'): Promise<number> {
+    const row = await db.selectFrom('events').select('seq').orderBy('seq', order).limit(1).executeTakeFirst()
+    return Number(row?.seq ?? 0)
+  }
 
   /** The last place before the first event that is not older. */
   async function findPlace(from: number, to: number, before: number): Promise<number> {
