@@ -57,8 +57,9 @@ export async function findOwnManifest(directory: string): Promise<ParsedManifest
   try {
     const handle = await open(join(directory, MANIFEST_FILE), flags)
     try {
-      const { size } = await handle.stat()
-      if (size > MANIFEST_BYTES_MAX)
+      const found = await handle.stat()
+      if (!found.isFile()) return { ok: false, problems: ['it is not a file'] }
+      if (found.size > MANIFEST_BYTES_MAX)
         return { ok: false, problems: [`it is longer than ${MANIFEST_BYTES_MAX} bytes`] }
       return parseManifest(await handle.readFile('utf8'), MANIFEST_FILE)
     } finally {

@@ -203,7 +203,7 @@ function describe(error: unknown): Refusal {
     return {
       code: 'unreadable',
       message: `cannot read ${path} without changing it: ${message}`,
-      hint: 'the program that writes it ended in the middle, or its folder cannot be written: let that program open it once, or import a copy (sqlite3 <file> ".backup <copy>")',
+      hint: 'the program that writes it ended in the middle, or its folder cannot be written: let that program open it once, or import a copy of it with all that lies beside it (cp registry.db* <folder>)',
     }
   }
   if (NOT_A_DATABASE.includes(code)) {
