@@ -5,7 +5,7 @@ import { EXIT } from '../../src/cli/exit-codes.ts'
 import { createClient, type SwarmClient } from '../../src/client/client.ts'
 import { createUnixFetch } from '../../src/platform/fetch-unix.ts'
 import { signalProcess } from '../../src/platform/process.ts'
-import { findPidsByMarker } from '../../src/platform/process-identity.ts'
+import { findPidsByMarker, listChildPids } from '../../src/platform/process-identity.ts'
 import { runSwarm } from '../support/daemon-process.ts'
 import { installPm2, type Pm2, startPm2 } from '../support/pm2.ts'
 import { createTestRepository } from '../support/test-repository.ts'
@@ -63,7 +63,15 @@ const swarm = (...args: string[]) => runSwarm(['--config', join(directory, 'conf
 const place = () => ['--manager', 'pm2', '--output', directory]
 
 /** Daemons of this state directory, by the variables that PM2 gave them. */
-const listDaemons = () => findPidsByMarker(`pm_cwd=${stateDir}\0`, 'environ')
+async function listDaemons(): Promise<readonly number[]> {
+  const look = () => findPidsByMarker(`pm_cwd=${stateDir}\0`, 'environ')
+  const pids = await look()
+  if (pids.length < 2) return pids
+  // What a daemon starts looks like the daemon itself for the moment before it becomes another program.
+  const children = (await Promise.all(pids.map(listChildPids))).flat()
+  const still = await look()
+  return pids.filter((pid) => still.includes(pid) && !children.includes(pid))
+}
 
 async function waitForNewDaemon(before: number): Promise<number> {
   return await waitFor('another daemon answers', async () => {

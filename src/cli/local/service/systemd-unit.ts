@@ -91,15 +91,18 @@ export function toSysusers({ user, stateDir }: ServicePlan): string {
   return `u ${user} - "Swarm coordinator" ${home} /usr/sbin/nologin\n`
 }
 
-/** Below /var/lib systemd makes the directory and gives it to the user; elsewhere it must be there. */
+/**
+ * Below /var/lib systemd makes the directory and gives it to the user; elsewhere, and where its name has characters
+ * that mean something in that directive, it must be there.
+ */
 export function hasStateDirectory({ stateDir }: Pick<ServicePlan, 'stateDir'>): boolean {
-  return stateDir.startsWith(`${STATE_HOME}/`) && !stateDir.includes(':')
+  return /^\/var\/lib(\/[\w.@+-]+)+$/.test(stateDir)
 }
 
 function toDirectories(plan: ServicePlan): string {
   const { stateDir, writable } = plan
   const state = hasStateDirectory(plan)
-    ? [`StateDirectory=${quotePath(relative(STATE_HOME, stateDir))}`, 'StateDirectoryMode=0700']
+    ? [`StateDirectory=${relative(STATE_HOME, stateDir)}`, 'StateDirectoryMode=0700']
     : [`ReadWritePaths=${quotePath(stateDir)}`]
   return [...state, ...writable.map((path) => `ReadWritePaths=${quotePath(`-${path}`)}`)].join('\n')
 }
