@@ -81,6 +81,8 @@ export async function planService(context: CliContext, options: ServiceOptions):
   const { nodePath, programPath, stateDir, configPath, writable, environmentFile } = plan
   for (const path of [nodePath, programPath, stateDir, configPath, environmentFile, ...writable])
     assertPlain(path)
+  // No way of writing makes systemd take such a program.
+  if (plan.manager === 'systemd' && /["'\\]/.test(nodePath)) refusePath(nodePath, 'a quote or backslash')
   return plan
 }
 
@@ -117,9 +119,13 @@ function toWatchdogMs({ pollIntervalMs }: Config): number {
 
 /** Files of services are lines: what would begin another one, or join two, cannot be written into them. */
 function assertPlain(path: string): void {
-  if (!/\p{Cc}/u.test(path) && !/[\\\s]$/.test(path)) return
-  throw new CliError(EXIT.usage, `a service cannot use the path ${JSON.stringify(path)}`, {
-    hint: 'use one without control characters, and without a space or backslash at its end',
+  if (/\p{Cc}/u.test(path)) refusePath(path, 'a control character')
+  if (/[\\\s]$/.test(path)) refusePath(path, 'a space or backslash at its end')
+}
+
+function refusePath(path: string, what: string): never {
+  throw new CliError(EXIT.usage, `a service cannot use the path ${JSON.stringify(path)}: it has ${what}`, {
+    hint: 'choose another place',
   })
 }
 

@@ -13,7 +13,7 @@ const SCRATCH = ['/tmp', '/var/tmp']
 
 export function toSystemdUnit(plan: ServicePlan): string {
   const { nodePath, programPath, configPath, stateDir, user } = plan
-  const command = [nodePath, programPath, 'up', '--config', configPath, '--state-dir', stateDir]
+  const args = [programPath, 'up', '--config', configPath, '--state-dir', stateDir]
   return `[Unit]
 Description=Swarm coordinator
 Wants=network-online.target
@@ -22,7 +22,7 @@ StartLimitIntervalSec=5min
 StartLimitBurst=10
 
 [Service]
-ExecStart=${command.map(quoteArgument).join(' ')}
+ExecStart=${[quotePath(nodePath), ...args.map(quoteArgument)].join(' ')}
 User=${user}
 UMask=0077
 # Keys of models and forges: lines NAME=value, read by systemd; keep it for root alone (chmod 600).
@@ -131,12 +131,12 @@ function toSeconds(ms: number): string {
 }
 
 /** One argument of a command line: neither a specifier nor a variable nor the end of the quotes. */
-export function quoteArgument(text: string): string {
+function quoteArgument(text: string): string {
   return quotePath(text).replaceAll('$', '$$$$')
 }
 
-/** One word of a list. */
-export function quotePath(text: string): string {
+/** One word of a list, or the program of a command line, in which nothing is put in for variables. */
+function quotePath(text: string): string {
   return `"${escapeSpecifiers(text).replaceAll(/["\\]/g, '\\$&')}"`
 }
 
