@@ -117,6 +117,11 @@ export async function createContext(options: ContextOptions): Promise<Context> {
       pollIntervalMs: config.pollIntervalMs,
       handOffMs: HAND_OFF_MS,
       rules: config.routes,
+      trackers: config.trackers.map(({ name, project, pollIntervalMs }) => ({
+        name,
+        project,
+        pollIntervalMs,
+      })),
     })
     const api = createApi({
       store,

@@ -1,6 +1,11 @@
 /** What the API may ask of the coordinator. Everything else it reads from and writes to the store. */
 import type { RunId, TicketId } from '../domain/id.ts'
 import type { JsonObject } from '../domain/json.ts'
+import type { Claim } from '../store/contract.ts'
+import type { TakeEnd } from './take-ticket.ts'
+import type { TrackerReport } from './tracker-report.ts'
+
+export type { TakeEnd, TrackerReport }
 
 /** Why a ticket would go, or went, to its workflow. */
 export type RouteExplanation = {
@@ -57,4 +62,11 @@ export type CoordinatorControl = {
   drain(options: { wait: boolean; signal?: AbortSignal }): Promise<void>
   /** Tells the engine at once about a cancelation that is already in the store. */
   cancelRun(runId: RunId): void
+  /**
+   * Takes the claimed ticket of an outside agent in its tracker, before the claim is given out. `left`: the claim is
+   * over already, whatever became of the ticket is recorded.
+   */
+  takeTicket(claim: Claim): Promise<TakeEnd>
+  /** What is known of each configured tracker since this start. */
+  listTrackers(): readonly TrackerReport[]
 }

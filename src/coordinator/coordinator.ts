@@ -3,6 +3,7 @@ import type { EngineDeps } from '../engine/ports.ts'
 import { SwarmEngine } from '../engine/swarm-engine.ts'
 import type { Logger } from '../platform/log.ts'
 import { SandboxError } from '../sandbox/contract.ts'
+import type { Claim } from '../store/contract.ts'
 import type { CoordinatorControl, HealthReport, ProbeSummary, RouteExplanation } from './control.ts'
 import { Executor } from './executor.ts'
 import { EventLoopMeter, reportHealth } from './health.ts'
@@ -11,6 +12,9 @@ import { Poller } from './poller.ts'
 import { Reconciler } from './reconciler.ts'
 import { Reporter } from './reporter.ts'
 import type { RouteRule } from './route-ticket.ts'
+import { type TakeEnd, takeTicket } from './take-ticket.ts'
+import { TrackerMirror, type TrackerMirrorSettings } from './tracker-mirror.ts'
+import type { TrackerReport } from './tracker-report.ts'
 import { Translator } from './translator.ts'
 
 export type CoordinatorSettings = {
@@ -19,6 +23,7 @@ export type CoordinatorSettings = {
   /** How long leases and sandboxes outlive a coordinator that is drained, `ms` */
   readonly handOffMs: number
   readonly rules: readonly RouteRule[]
+  readonly trackers: readonly (TrackerMirrorSettings & { readonly name: string })[]
 }
 
 /**
@@ -30,6 +35,8 @@ export type StopMode = 'drain' | 'wait' | 'now'
 
 const PROBE_TIMEOUT_MS = 20_000
 const EXPLAIN_TIMEOUT_MS = 60_000
+/** For an outside agent, which waits for its answer */
+const TAKE_TIMEOUT_MS = 20_000
 const RECONCILE_INTERVAL_MS = 1_000
 const SWEEP_INTERVAL_MS = 60_000
 
@@ -45,6 +52,7 @@ export class Coordinator implements CoordinatorControl {
   readonly #poller: Poller
   readonly #reporter: Reporter
   readonly #reconciler: Reconciler
+  readonly #mirrors: readonly TrackerMirror[]
   readonly #eventLoop = new EventLoopMeter()
   #probe: ProbeSummary
   #isDraining = false
@@ -74,7 +82,14 @@ export class Coordinator implements CoordinatorControl {
       logger,
     })
     this.#executor = new Executor(
-      { engine: this.#engine, translator: this.#translator, leases: this.#leases, holder, logger },
+      {
+        engine: this.#engine,
+        translator: this.#translator,
+        leases: this.#leases,
+        take: { store, trackers: deps.trackers, randomNumber: () => deps.random.number() },
+        holder,
+        logger,
+      },
       { onFree: () => this.#poller.wake(), now: () => store.now() },
     )
     this.#poller = new Poller({
@@ -99,6 +114,12 @@ export class Coordinator implements CoordinatorControl {
       },
       logger,
       heldRunIds: () => this.#executor.heldRunIds,
+    })
+    this.#mirrors = settings.trackers.map(({ name, ...mirror }) => {
+      const tracker = deps.trackers.find(name)
+      if (tracker === undefined) throw new Error(`there is no tracker ${name}`)
+      const cancelRun = (runId: RunId) => this.cancelRun(runId)
+      return new TrackerMirror({ store, tracker, settings: mirror, logger, cancelRun })
     })
   }
 
@@ -129,6 +150,7 @@ export class Coordinator implements CoordinatorControl {
     this.#reconciler.start()
     this.#reporter.start()
     this.#poller.start()
+    for (const mirror of this.#mirrors) mirror.start()
     this.#logger.info(
       { holder: this.#deps.settings.holder, slots: this.#engine.slots.total },
       'coordinator started',
@@ -141,6 +163,18 @@ export class Coordinator implements CoordinatorControl {
 
   cancelRun(runId: RunId): void {
     this.#executor.stop(runId, 'cancel')
+  }
+
+  listTrackers(): readonly TrackerReport[] {
+    return this.#mirrors.map(({ report }) => report)
+  }
+
+  async takeTicket(claim: Claim): Promise<TakeEnd> {
+    const { store, trackers, random, logger } = this.#deps
+    const { run } = claim
+    const proof = { runId: run.id, holder: run.lease.holder ?? '', epoch: run.lease.epoch }
+    const deps = { store, trackers, logger, randomNumber: () => random.number() }
+    return await takeTicket(deps, claim, proof, AbortSignal.timeout(TAKE_TIMEOUT_MS))
   }
 
   async explainRoute(ticketId: TicketId): Promise<RouteExplanation> {
@@ -162,6 +196,7 @@ export class Coordinator implements CoordinatorControl {
       lastTickAt: this.#reconciler.lastTickAt,
       pollIntervalMs: this.#settings.pollIntervalMs,
       eventLoop: this.#eventLoop,
+      trackers: this.listTrackers(),
     })
   }
 
@@ -188,6 +223,7 @@ export class Coordinator implements CoordinatorControl {
     if (mode === 'drain') await this.#tryAtEnd('leases not prolonged', () => this.#handOff())
     this.#detach()
     await this.#executor.settle()
+    await Promise.all(this.#mirrors.map((mirror) => mirror.stop()))
     await this.#reporter.stop()
     this.#leases.stop()
     await this.#reconciler.stop()

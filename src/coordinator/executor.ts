@@ -6,12 +6,15 @@ import type { Logger } from '../platform/log.ts'
 import type { Claim } from '../store/contract.ts'
 import { LeaseLostError, StoreError } from '../store/errors.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
+import { type TakeDeps, takeTicket } from './take-ticket.ts'
 import type { Translator } from './translator.ts'
 
 export type ExecutorDeps = {
   readonly engine: SwarmEngine
   readonly translator: Translator
   readonly leases: LeaseKeeper
+  /** What a ticket of a tracker is taken with there, before it is translated */
+  readonly take: Omit<TakeDeps, 'logger'>
   readonly holder: string
   readonly logger: Logger
 }
@@ -91,7 +94,7 @@ export class Executor {
     const logger = this.#deps.logger.child({ ticketId: claim.ticket.id, runId: claim.run.id })
     try {
       logger.info({ ticket: claim.ticket.key, epoch: proof.epoch, kind: claim.kind }, 'run claimed')
-      if (!(await this.#translate(claim, proof, signal))) {
+      if (!(await this.#prepare(claim, proof, signal, logger))) {
         logger.info({}, 'run ended before there was anything to drive')
         return
       }
@@ -110,9 +113,15 @@ export class Executor {
    * @returns whether there is a run to drive; one that was canceled meanwhile ends here, because nobody drives it,
    * and one that this process has no time for goes back to the queue
    */
-  async #translate(claim: Claim, proof: LeaseProof, signal: AbortSignal): Promise<boolean> {
-    const { translator } = this.#deps
+  async #prepare(claim: Claim, proof: LeaseProof, signal: AbortSignal, logger: Logger): Promise<boolean> {
+    const { translator, take } = this.#deps
     try {
+      if (claim.run.cancelRequestedAt !== null && claim.run.workflowId === null) {
+        await translator.cancel(proof)
+        return false
+      }
+      const taken = await takeTicket({ ...take, logger }, claim, proof, signal)
+      if (taken.kind === 'left') return false
       const isTranslated = await translator.translate(claim, proof, signal)
       if (isTranslated) signal.throwIfAborted()
       return isTranslated

@@ -1,6 +1,6 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Store } from '../store/contract.ts'
-import type { HealthReport, ProbeSummary } from './control.ts'
+import type { HealthReport, ProbeSummary, TrackerReport } from './control.ts'
 
 /** What the coordinator's parts say of themselves, for the report. */
 export type HealthInput = {
@@ -17,6 +17,7 @@ export type HealthInput = {
   readonly lastTickAt: number
   readonly pollIntervalMs: number
   readonly eventLoop: EventLoopMeter
+  readonly trackers: readonly TrackerReport[]
 }
 
 /** A loop may be late by this many polls, and by this much at least, before something is wrong. */
@@ -48,6 +49,7 @@ export async function reportHealth(input: HealthInput): Promise<HealthReport> {
         ok: probe.ok,
         detail: probe.ok ? `by ${probe.driver}, with ${probe.limits} limits` : `${probe.reason}`,
       },
+      ...input.trackers.map(checkTracker),
     ],
     figures: {
       oldestPendingAgeMs: figures.oldestClaimableAgeMs,
@@ -60,6 +62,18 @@ export async function reportHealth(input: HealthInput): Promise<HealthReport> {
       deadEffectCount: figures.deadEffectCount,
     },
     sandbox: probe,
+  }
+}
+
+/** An empty or quiet tracker is healthy, and so is one that is locked for a moment. */
+function checkTracker(report: TrackerReport): HealthReport['checks'][number] {
+  const { problem, openThereCount, openHereCount, noteCount, lastPollAt } = report
+  const counts = lastPollAt === null ? 'not read yet' : `${openThereCount} open there, ${openHereCount} here`
+  const notes = noteCount === 0 ? '' : `; ${noteCount} notes, see "swarm tracker list"`
+  return {
+    name: `tracker-${report.name}-is-mirrored`,
+    ok: report.isOk,
+    detail: problem ?? `${counts}${notes}`,
   }
 }
 

@@ -52,8 +52,11 @@ export type Store = {
   readonly read: StoreReader
   readonly write: StoreWriter
   /**
-   * Calls back after each commit with its events, in order, in this process. The listener must not throw and
-   * must not wait. Returns the function that ends the subscription.
+   * Calls back with the events of what is committed from now on: in order, each once, never one that may still be
+   * taken back. On an exclusive store that is before the write resolves, one call for each commit. A shared store
+   * tells the events of every process soon after their commit, several commits in one call where they come together;
+   * what was committed while it could not be reached is told when it can. The listener must not throw and must not
+   * wait. Returns the function that ends the subscription.
    */
   subscribe(listener: (events: readonly SwarmEvent[]) => void): () => void
   readonly capabilities: StoreCapabilities
@@ -170,9 +173,10 @@ export type MirrorResult = {
   readonly key: string
   /**
    * - `requeued`: it had failed or was canceled here, and was put back there
+   * - `held`: it stands open there although we hold it, or did something about it since it was read: to be settled
    * - `done_here`: it was put back there, but what is done is not begun anew
    */
-  readonly kind: 'created' | 'updated' | 'requeued' | 'unchanged' | 'done_here'
+  readonly kind: 'created' | 'updated' | 'requeued' | 'unchanged' | 'held' | 'done_here'
 }
 
 /** A mirrored ticket that is not ended, as it is compared with its tracker. */
@@ -607,6 +611,7 @@ export type StoreWriter = {
    * Runs `work` in one transaction and keeps its answer under the key; the same key and fingerprint again gives the
    * kept answer, another fingerprint throws `IdempotencyError`. Keys are kept for a day at least.
    * NOTE: inside `work` only the given writer is used; what the store's own `write` would do has to wait for `work`.
+   * A shared store may run `work` more than once; only the last time counts.
    */
   once<T extends Json>(
     input: { key: string; fingerprint: string },

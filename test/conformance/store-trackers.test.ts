@@ -185,7 +185,7 @@ for (const { name, open } of STORES) {
         const ticket = await mirrorOne()
         await take()
         const [result] = await mirror(there('7', { title: 'Other' }))
-        expect(result?.kind).toBe('unchanged')
+        expect(result?.kind).toBe('held')
         expect(await find(ticket.id)).toMatchObject({ title: 'Ticket 7', status: 'running' })
         expect(await findRef()).toMatchObject({ standing: 'ours' })
       })
@@ -217,7 +217,7 @@ for (const { name, open } of STORES) {
           readAt,
           actor: 'tracker:legacy',
         })
-        expect(result?.kind).toBe('unchanged')
+        expect(result?.kind).toBe('held')
         expect((await find(ticket.id)).status).toBe('failed')
       })
 

@@ -176,6 +176,8 @@ function createHandControl(): HandControl {
     wake: () => {
       control.wakeCount += 1
     },
+    takeTicket: async () => ({ kind: 'taken' }),
+    listTrackers: () => [],
     async explainRoute() {
       return {
         rules: [{ name: 'bugs', isMatch: false, why: 'the type is not bug' }],

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Coordinator } from '../../src/coordinator/coordinator.ts'
+import { Coordinator, type CoordinatorSettings } from '../../src/coordinator/coordinator.ts'
 import type { TicketId } from '../../src/domain/id.ts'
 import type { Project } from '../../src/domain/project.ts'
 import type { Ticket } from '../../src/domain/ticket.ts'
@@ -25,6 +25,7 @@ export type TestCoordinatorOptions = {
   readonly onWrite?: OnWrite
   readonly forges?: ForgeCatalogue
   readonly trackers?: TrackerCatalogue
+  readonly mirrors?: CoordinatorSettings['trackers']
   readonly wrapDriver?: (driver: SandboxDriver) => SandboxDriver
   readonly leaseTtlMs?: number
 }
@@ -94,6 +95,7 @@ export async function createTestCoordinator(options: TestCoordinatorOptions = {}
     pollIntervalMs: 200,
     handOffMs: 60_000,
     rules: [],
+    trackers: options.mirrors ?? [],
   })
   const project = await store.write.createProject({ key: 'TST', name: 'Test', actor: 'test' })
   return {

@@ -9,8 +9,7 @@ import { beginAnew } from './retry-ticket.ts'
 import { updateTicket } from './update-ticket.ts'
 
 export async function mirrorTickets(tx: Tx, input: MirrorTicketsInput): Promise<readonly MirrorResult[]> {
-  await enterMirror(tx, input.tracker)
-  const known = await findKnown(tx, input)
+  const known = await findKnownAlone(tx, input)
   const results: MirrorResult[] = []
   for (const ticket of input.tickets) {
     const ref = known.get(ticket.externalId)
@@ -22,14 +21,21 @@ export async function mirrorTickets(tx: Tx, input: MirrorTicketsInput): Promise<
 
 type Result = Omit<MirrorResult, 'externalId'>
 
-/** One at a time for each tracker: two that know nothing of each other's new rows would make them twice. */
+/** What is known already; where something is not, nobody else of this tracker makes it at the same time. */
+async function findKnownAlone(tx: Tx, input: MirrorTicketsInput): Promise<Map<string, Known>> {
+  const known = await findKnown(tx, input)
+  if (!tx.dialect.supportsSkipLocked || known.size === input.tickets.length) return known
+  await enterMirror(tx, input.tracker)
+  return await findKnown(tx, input)
+}
+
 async function enterMirror(tx: Tx, tracker: string): Promise<void> {
-  if (!tx.dialect.supportsSkipLocked) return
   await tx.db
     .insertInto('counters')
     .values({ name: `mirror/${tracker}`, value: 1 })
     .onConflict((conflict) =>
-      conflict.column('name').doUpdateSet((eb) => ({ value: eb('counters.value', '+', 1) })),
+      // Locked, not changed.
+      conflict.column('name').doUpdateSet((eb) => ({ value: eb.ref('counters.value') })),
     )
     .execute()
 }
@@ -71,8 +77,9 @@ async function update(tx: Tx, input: MirrorTicketsInput, there: MirroredTicket, 
   const seen: RefData = { word: there.word, standing: 'open', digest: toDigest(there) }
   const result = (kind: MirrorResult['kind']): Result => ({ kind, ticketId: row.ticket_id, key: row.key })
   const isSame = ref.standing === 'open' && ref.word === seen.word && ref.digest === seen.digest
+  if (isSame) return result('unchanged')
   // What we did after the tracker was read is not undone by what was read.
-  if (isSame || row.updated_at >= input.readAt) return result('unchanged')
+  if (row.updated_at >= input.readAt) return result('held')
 
   const ticket = await getTicketRow(tx, row.ticket_id)
   switch (ticket.status) {
@@ -94,7 +101,7 @@ async function update(tx: Tx, input: MirrorTicketsInput, there: MirroredTicket, 
     case 'done':
       return result(ref.standing === 'open' ? 'unchanged' : 'done_here')
     default:
-      return result('unchanged')
+      return result('held')
   }
 }
 

@@ -7,8 +7,8 @@ import { changeTicket, getTicketRow } from './move-ticket.ts'
 export async function recordTake(tx: Tx, input: LeaseProof & { word: string }): Promise<void> {
   const run = await requireLease(tx, input)
   const ticket = await getTicketRow(tx, run.ticket_id)
-  // It could not be reached before, and said so.
-  if (ticket.reason === 'tracker_failed') await changeTicket(tx, ticket, { reason: null, detail: null })
+  // What kept it waiting before was said on the ticket.
+  if (ticket.reason !== null) await changeTicket(tx, ticket, { reason: null, detail: null })
   if (!(await changeRef(tx, ticket, { word: input.word, standing: 'ours' }))) return
   tx.emit({
     ...aboutRun(run),

@@ -25,7 +25,9 @@ export async function releaseRun(tx: Tx, input: ReleaseRunInput): Promise<void> 
   const reason = input.reason ?? 'canceled_by_person'
   await endRun(tx, run, { status: 'canceled', reason, detail: detail ?? 'released', actor })
   const ticket = await getTicketRow(tx, run.ticket_id)
-  await requeueTicket(tx, ticket, { reason, detail, actor, notBefore })
+  // What kept it from beginning was not the agent's: it is no run that was tried.
+  const runCount = input.reason === undefined ? ticket.run_count : ticket.run_count - 1
+  await requeueTicket(tx, ticket, { reason, detail, actor, notBefore, runCount })
 }
 
 /** A ticket whose run waits in the queue says what for. */
