@@ -7,13 +7,15 @@ import {
   type WriteBackResult,
 } from '../contract.ts'
 import { judgeTake, judgeWriteBack } from '../ownership.ts'
+import { adviseRefusal } from './advise-refusal.ts'
 import { type Cell, parseWholeNumber, quote, showCell, toExactText } from './cell.ts'
 import { readInstant, type Spelling, spellInstant } from './instant.ts'
 import type { MappedPart } from './mapping.ts'
-import type { Row } from './open-file.ts'
 import type { Source } from './read-tickets.ts'
+import { WRITTEN_PARTS } from './resolve-table.ts'
 import { bounded, columnOf, exactly, fromTable, isOneOf, quoteName } from './row-sql.ts'
 import { toSettingName } from './setting-name.ts'
+import type { Row } from './statements.ts'
 
 /** Parts that a change looks at */
 const CHANGED_PARTS = [
@@ -66,6 +68,19 @@ export function writeBackRow(source: Source, input: WriteBackInput): WriteBackRe
   const word = words.includes(standing.word) ? standing.word : (words[0] ?? null)
   change(source, row, toChanges(input, word), input.at)
   return { kind: 'written', word }
+}
+
+/** Compiles the statement that a change would run, triggers included, without running it. */
+export function compileUpdate(source: Source): void {
+  const written = CHANGED_PARTS.filter(
+    (part) => WRITTEN_PARTS.includes(part) && source.table.columns[part] !== undefined,
+  )
+  const { sql } = toUpdate(source, {}, new Map(written.map((part) => [part, null])))
+  try {
+    source.file.compile(sql)
+  } catch (error) {
+    throw adviseRefusal(error, source, null)
+  }
 }
 
 function toChanges(input: WriteBackInput, word: string | null): Changes {
@@ -121,11 +136,15 @@ function change(source: Source, row: Row, wanted: Changes, at: number): void {
   const spelling = findSpelling(source, row)
   if (spelling !== undefined) changes.set('updatedAt', spellInstant(at, spelling))
   const { sql, values } = toUpdate(source, row, changes)
-  file.run(sql, values)
+  try {
+    file.run(sql, values)
+  } catch (error) {
+    throw adviseRefusal(error, source, changes.get('status') ?? null)
+  }
   assertStands(source, row, changes)
 }
 
-export function toUpdate({ table }: Pick<Source, 'table'>, row: Row, changes: Changes) {
+function toUpdate({ table }: Source, row: Row, changes: Changes) {
   const set = [...changes.keys()].map((part) => `${quoteName(table.columns[part]?.name ?? '')} = ?`)
   return {
     sql: `update ${fromTable(table)} set ${set.join(', ')} where ${exactly(table, 'id')} = ? and ${exactly(table, 'status')} is ?`,

@@ -45,14 +45,14 @@ function checkFile(file: OpenFile, mapping: SqliteTableMapping): TrackerCheck {
   const { table } = resolved
   const source = { file, table, mapping }
   const examined = examine(source)
-  const problems = [...rehearse(source), ...table.notes]
+  const rehearsal = rehearse(source)
   return {
-    isUsable: !problems.some(({ severity }) => severity === 'refused'),
+    isUsable: rehearsal.canTake,
     mapping: MAPPED_PARTS.map((part) => ({ part, use: describeUse(source, part) })),
     counts: countWords(source),
     sample: examined.sample,
     mirroredCount: examined.mirroredCount,
-    problems: [...problems, ...examined.problems].slice(0, CHECK_PROBLEM_COUNT),
+    problems: [...rehearsal.problems, ...table.notes, ...examined.problems].slice(0, CHECK_PROBLEM_COUNT),
   }
 }
 

@@ -1,27 +1,19 @@
 /** Opens the file of another program for one call. In the thread only: everything here blocks. */
 import { realpathSync, statSync } from 'node:fs'
-import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 import { TrackerError } from '../contract.ts'
-import type { Cell } from './cell.ts'
+import { openDatabase, type Statements, toStatements } from './statements.ts'
 import { isBusy } from './to-tracker-error.ts'
 
 /** "Swrm" in a file's header: it is a store of ours. */
 const OWN_APPLICATION_ID = 0x5377_726d
 
-export type Row = Readonly<Record<string, Cell>>
-
 /** Which file stands under the path, so that another one is noticed. */
 type Identity = string
 
-export type OpenFile = {
+export type OpenFile = Statements & {
   readonly path: string
-  /** Rows of a statement; whole numbers are big */
-  rows(sql: string, values?: readonly Cell[]): Iterable<Row>
-  row(sql: string, values?: readonly Cell[]): Row | undefined
-  run(sql: string, values?: readonly Cell[]): void
-  /** Compiles the statement and does nothing else */
-  compile(sql: string): void
   /** Work on one state of the file, which nobody changes meanwhile. */
   reading<T>(work: () => T): T
   /**
@@ -109,20 +101,7 @@ function connect({ path, access }: FileUse): DatabaseSync {
   const url = pathToFileURL(path)
   // Never makes a file.
   url.search = isReadOnly ? '?mode=ro' : '?mode=rw'
-  const database = new DatabaseSync(url, {
-    readOnly: isReadOnly,
-    // Waiting is done in `patiently`, which can be ended.
-    timeout: 0,
-    enableForeignKeyConstraints: true,
-    // Triggers and views of theirs may hold such texts. NOTE: so each column is written with its table.
-    enableDoubleQuotedStringLiterals: true,
-    allowExtension: false,
-    defensive: true,
-    limits: { attach: 0 },
-  })
-  // Their schema may be hostile: it calls nothing that has effects outside the file. What programs really have in
-  // triggers (full-text search, JSON, dates) goes on working.
-  database.exec('pragma trusted_schema = off; pragma recursive_triggers = off')
+  const database = openDatabase(url, { isReadOnly })
   if (access !== 'write') database.exec('pragma query_only = on')
   return database
 }
@@ -139,13 +118,6 @@ function hasJournal(path: string): boolean {
 }
 
 function toOpenFile(database: DatabaseSync, { path, patience }: FileUse, identity: Identity): OpenFile {
-  const prepare = (sql: string) => {
-    const statement = database.prepare(sql)
-    statement.setReadBigInts(true)
-    return statement
-  }
-  const bind = (values: readonly Cell[]) => values as readonly SQLInputValue[]
-
   function within<T>(begin: string, work: () => T, end: () => void): T {
     patiently(patience, () => database.exec(begin))
     try {
@@ -160,10 +132,7 @@ function toOpenFile(database: DatabaseSync, { path, patience }: FileUse, identit
 
   return {
     path,
-    rows: (sql, values = []) => prepare(sql).iterate(...bind(values)) as Iterable<Row>,
-    row: (sql, values = []) => prepare(sql).get(...bind(values)) as Row | undefined,
-    run: (sql, values = []) => void prepare(sql).run(...bind(values)),
-    compile: (sql) => void database.prepare(sql),
+    ...toStatements(database),
     reading: (work) =>
       within(
         'begin',

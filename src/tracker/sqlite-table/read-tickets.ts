@@ -9,10 +9,10 @@ import {
 } from '../contract.ts'
 import { type Cell, showCell, toExactText } from './cell.ts'
 import type { SqliteTableMapping } from './mapping.ts'
-import type { OpenFile, Row } from './open-file.ts'
 import type { ResolvedTable } from './resolve-table.ts'
 import { bounded, columnOf, exactly, fromTable, isOneOf, type Sql } from './row-sql.ts'
 import { toSettingName } from './setting-name.ts'
+import type { Row, Statements } from './statements.ts'
 import {
   type ConvertedRow,
   EXTERNAL_ID_CHARS_MAX,
@@ -24,7 +24,7 @@ import {
 } from './to-ticket.ts'
 
 export type Source = {
-  readonly file: OpenFile
+  readonly file: Statements
   readonly table: ResolvedTable
   readonly mapping: SqliteTableMapping
 }

@@ -3,8 +3,8 @@ import { findNearest } from '../../domain/nearest-word.ts'
 import { TrackerError, type TrackerProblem } from '../contract.ts'
 import { quote } from './cell.ts'
 import { MAPPED_PARTS, type MappedPart, type SqliteTableMapping } from './mapping.ts'
-import type { OpenFile } from './open-file.ts'
 import { toSettingName } from './setting-name.ts'
+import type { Statements } from './statements.ts'
 
 export type TableColumn = {
   /** As the table spells it */
@@ -27,7 +27,7 @@ export type ResolvedTable = {
 }
 
 /** Parts that are written, and must be writable when they are mapped */
-const WRITTEN_PARTS: readonly MappedPart[] = [
+export const WRITTEN_PARTS: readonly MappedPart[] = [
   'status',
   'claimedBy',
   'updatedAt',
@@ -40,7 +40,7 @@ const NEEDED_PARTS: readonly MappedPart[] = ['id', 'status', 'title']
 const NAME_COUNT_MAX = 30
 
 /** @throws TrackerError `tracker_misfit`, which names every setting that does not fit */
-export function resolveTable(file: OpenFile, mapping: SqliteTableMapping): ResolvedTable {
+export function resolveTable(file: Statements, mapping: SqliteTableMapping): ResolvedTable {
   const resolved = tryResolveTable(file, mapping)
   if ('table' in resolved) return resolved.table
   throw new TrackerError('tracker_misfit', resolved.problems.map(({ problem }) => problem).join('; '), {
@@ -49,7 +49,7 @@ export function resolveTable(file: OpenFile, mapping: SqliteTableMapping): Resol
 }
 
 export function tryResolveTable(
-  file: OpenFile,
+  file: Statements,
   mapping: SqliteTableMapping,
 ): { readonly table: ResolvedTable } | { readonly problems: readonly TrackerProblem[] } {
   const wordProblems = checkWords(mapping)
@@ -87,7 +87,7 @@ export function tryResolveTable(
   return { table: { name, kind, columns, notes, ...readUniqueness(file, name, kind, columns.id) } }
 }
 
-function readColumns(file: OpenFile, table: string): readonly TableColumn[] {
+function readColumns(file: Statements, table: string): readonly TableColumn[] {
   const rows = file.rows(
     'select name, type, "notnull" as is_required, hidden from pragma_table_xinfo(?, \'main\')',
     [table],
@@ -109,7 +109,12 @@ function toAffinity(declared: string): TableColumn['affinity'] {
   return /REAL|FLOA|DOUB/.test(type) ? 'real' : 'numeric'
 }
 
-function readUniqueness(file: OpenFile, table: string, kind: 'table' | 'view', id: TableColumn | undefined) {
+function readUniqueness(
+  file: Statements,
+  table: string,
+  kind: 'table' | 'view',
+  id: TableColumn | undefined,
+) {
   if (kind === 'view' || id === undefined) return { isIdUnique: false, isIdRowid: false }
   const keys = [
     ...file.rows("select name, type, pk from pragma_table_xinfo(?, 'main') where pk > 0", [table]),
@@ -135,7 +140,7 @@ function isSameName(a: string, b: string): boolean {
   return fold(a) === fold(b)
 }
 
-function missingTable(file: OpenFile, mapping: SqliteTableMapping): TrackerProblem {
+function missingTable(file: Statements, mapping: SqliteTableMapping): TrackerProblem {
   const names = [
     ...file.rows(
       "select name from main.sqlite_schema where type in ('table', 'view') and name not like 'sqlite_%' order by name limit 200",

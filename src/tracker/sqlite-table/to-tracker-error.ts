@@ -99,7 +99,7 @@ const unavailable = (problem: string, fix: string | null) => ({
 const refused = (problem: string, fix: string | null) => ({ code: 'tracker_refused' as const, problem, fix })
 
 /** What SQLite, or a trigger of somebody else, says: in one line that does no harm. */
-function toDetail({ message }: Error): string {
+export function toDetail({ message }: Error): string {
   const text = message.slice(0, DETAIL_CHARS_MAX)
   return /^[\x20-\x7e]*$/.test(text) ? text : quote(text)
 }
@@ -111,6 +111,16 @@ export function isSqliteError(error: unknown): error is SqliteError {
 /** What the file system says. */
 function isFileError(error: unknown): error is Error {
   return error instanceof Error && 'syscall' in error && 'code' in error
+}
+
+/** Whether a constraint or a trigger says no. */
+export function isConstraint(error: unknown): boolean {
+  return isSqliteError(error) && (error.errcode & 0xff) === CODES.constraint
+}
+
+/** Whether a statement of ours could not be compiled, or failed for want of something in the schema. */
+export function isUnwritable(error: unknown): error is SqliteError {
+  return isSqliteError(error) && (error.errcode & 0xff) === CODES.error
 }
 
 /** Whether somebody else holds the lock that was asked for. */
