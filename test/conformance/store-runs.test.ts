@@ -829,7 +829,7 @@ for (const { name, open } of STORES) {
           subject: '',
           effect: { key: 'pr', kind: 'publish_pull_request', payload: {} },
         })
-        expect(commits).toEqual([['effect.enqueued', 'wait.opened', 'step.waiting']])
+        await expect.poll(() => commits).toEqual([['effect.enqueued', 'wait.opened', 'step.waiting']])
         expect(wait.subject).toBe(await idOf('pr'))
         await store.write.parkRun(proof)
         await claimKeys()

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { Client } from 'pg'
+import { Client, types } from 'pg'
 
 export type PostgresServer = {
   /** Folder of its unix socket */
@@ -16,6 +16,8 @@ export type PostgresServer = {
   start(): Promise<void>
   /** Where a store is, as in the configuration */
   toUrl(database: string): string
+  /** Who connects, ends. */
+  connect(database: string): Promise<Client>
   /** Runs statements in a database. */
   run(database: string, sql: string): Promise<readonly Record<string, unknown>[]>
 }
@@ -61,6 +63,7 @@ async function startServer(): Promise<PostgresServer> {
     crash: () => ask('immediate', 'immediate'),
     start: () => ask('start', 'start'),
     toUrl: (database) => `postgresql:///${database}?host=${folder}&user=swarm`,
+    connect: (database) => connect(folder, database),
     run: (database, sql) => runStatements(folder, database, sql),
   }
 }
@@ -85,13 +88,28 @@ function findServerUser(): { uid: string; gid: string } {
   return { uid, gid }
 }
 
+async function connect(host: string, database: string): Promise<Client> {
+  const client = new Client({
+    host,
+    database,
+    user: 'swarm',
+    options: '-c search_path=swarm',
+    types: { getTypeParser },
+  })
+  await client.connect()
+  return client
+}
+
+function getTypeParser(oid: number, format?: 'text' | 'binary') {
+  return oid === types.builtins.INT8 ? Number : types.getTypeParser(oid, format as 'text')
+}
+
 async function runStatements(
   host: string,
   database: string,
   sql: string,
 ): Promise<readonly Record<string, unknown>[]> {
-  const client = new Client({ host, database, user: 'swarm', options: '-c search_path=swarm' })
-  await client.connect()
+  const client = await connect(host, database)
   try {
     const results = await client.query(sql)
     return (Array.isArray(results) ? results.at(-1) : results).rows

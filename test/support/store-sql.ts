@@ -2,7 +2,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { Client, types } from 'pg'
+import type { Client } from 'pg'
 import type { Store } from '../../src/store/contract.ts'
 import type { TestSql } from './store.ts'
 import type { PostgresDatabase } from './store-postgres.ts'
@@ -82,16 +82,7 @@ export async function withPostgresSql<T>(
   { server, name }: PostgresDatabase,
   work: (sql: TestSql) => Promise<T>,
 ): Promise<T> {
-  const client = new Client({
-    host: server.host,
-    database: name,
-    user: 'swarm',
-    options: '-c search_path=swarm',
-    types: {
-      getTypeParser: (oid, format) => (oid === 20 ? Number : types.getTypeParser(oid, format as 'text')),
-    },
-  })
-  await client.connect()
+  const client = await server.connect(name)
   try {
     await client.query('begin')
     return await work(toPostgresSql(client))

@@ -14,7 +14,7 @@ import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts'
 import { createManualClock, type ManualClock } from './manual-clock.ts'
 import { whyNoPostgres } from './postgres-server.ts'
 import { createSeededBytes } from './seeded-bytes.ts'
-import { createDatabase, withManualClock } from './store-postgres.ts'
+import { borrowDatabase, withManualClock } from './store-postgres.ts'
 import { withPostgresSql, withSqliteCopy } from './store-sql.ts'
 
 export type StoreUnderTest = {
@@ -100,10 +100,10 @@ async function openSqliteTestStore(toPath: (folder: string) => string): Promise<
 async function openPostgresTestStore(): Promise<TestStore> {
   const folder = await mkdtemp(join(tmpdir(), 'swarm-store-'))
   const clock = createManualClock()
-  const database = await createDatabase('manual')
+  const database = await borrowDatabase()
   let seed = 0
   const openAnother = async () =>
-    withManualClock(
+    await withManualClock(
       await openPostgresStore({ location: database.location, randomBytes: createSeededBytes(++seed) }),
       database,
       clock,

@@ -2,11 +2,13 @@ import {
   type CompiledQuery,
   type DatabaseConnection,
   type Dialect,
+  HandleEmptyInListsPlugin,
   Kysely,
   PostgresAdapter,
   PostgresIntrospector,
   PostgresQueryCompiler,
   type QueryResult,
+  replaceWithNoncontingentExpression,
 } from 'kysely'
 import type { Database } from '../schema.ts'
 
@@ -42,5 +44,7 @@ export function createQueries(execute: Execute): Kysely<Database> {
     createIntrospector: (db) => new PostgresIntrospector(db),
     createQueryCompiler: () => new PostgresQueryCompiler(),
   }
-  return new Kysely<Database>({ dialect })
+  // `in ()` is no SQL; it is true for no row.
+  const emptyLists = new HandleEmptyInListsPlugin({ strategy: replaceWithNoncontingentExpression })
+  return new Kysely<Database>({ dialect, plugins: [emptyLists] })
 }

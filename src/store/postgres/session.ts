@@ -4,6 +4,7 @@ import { Client, type ClientConfig, type QueryResult as PgResult, types } from '
 import type { Database } from '../schema.ts'
 import { createQueries } from './queries.ts'
 import type { Target } from './target.ts'
+import { fromKept, toKept } from './text.ts'
 import { ConnectionLostError, isSqlError } from './to-store-error.ts'
 
 /** One connection to the server with its prepared statements. */
@@ -36,7 +37,6 @@ const IDLE_IN_TRANSACTION_TIMEOUT_MS = 15_000
 const ANSWER_MARGIN_MS = 5_000
 const CLOSE_TIMEOUT_MS = 2_000
 const PREPARED_COUNT_MAX = 400
-const INT8 = 20
 
 /** Names of prepared statements by their text, the same on every connection; what comes later is not prepared. */
 const preparedNames = new Map<string, string>()
@@ -82,7 +82,7 @@ export async function openSession({ target, statementTimeoutMs }: SessionOptions
 
   async function query(text: string, parameters: readonly unknown[]): Promise<PgResult> {
     const name = toPreparedName(text)
-    const values = [...parameters]
+    const values = parameters.map(toKept)
     return await ask(() => client.query(name === undefined ? { text, values } : { name, text, values }))
   }
 
@@ -129,7 +129,8 @@ function destroy(client: Client): void {
 
 function getTypeParser(oid: number, format?: 'text' | 'binary') {
   // Every integer of the store is an instant or a count: far below 2^53.
-  return oid === INT8 ? Number : types.getTypeParser(oid, format as 'text')
+  if (oid === types.builtins.INT8) return Number
+  return oid === types.builtins.TEXT ? fromKept : types.getTypeParser(oid, format as 'text')
 }
 
 function toPreparedName(text: string): string | undefined {

@@ -62,6 +62,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
     text: 'the database cannot keep this text, it has a character with the code 0',
   },
   '22P05': { code: 'conflict', text: 'the database cannot keep this text' },
+  '54000': { code: 'conflict', text: 'the database cannot keep a name or label as long as this' },
   '53100': { code: 'disk_full', text: 'no room on the disk of the server; nothing was changed' },
   '53200': { code: 'unavailable', text: 'the server has no memory left' },
   '25006': {

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
 import { StoreError } from '../errors.ts'
 import type { IdSource } from '../id-source.ts'
@@ -26,6 +27,9 @@ type Parts = {
   readonly onCommit: (lastSeq: number) => void
 }
 
+/** Whether the caller is part of a transaction: what it asked for would wait for it. */
+const isInside = new AsyncLocalStorage<true>()
+
 const TRY_COUNT_MAX = 12
 const DUPLICATE_COUNT_MAX = 2
 const PAUSE_MAX_MS = 100
@@ -37,6 +41,9 @@ const PAUSE_MAX_MS = 100
  */
 export function createTransact(parts: Parts): Transact {
   return async (work) => {
+    if (isInside.getStore() === true) {
+      throw new Error('inside a transaction the store is used through the writer that was given to it')
+    }
     for (let tryCount = 1; ; tryCount++) {
       try {
         return await runOnce(parts, work)
@@ -89,7 +96,7 @@ async function endOf<T>(
   }
   let done: { value: T; events: readonly NewEvent[] }
   try {
-    done = await runInTransaction(base, work)
+    done = await isInside.run(true, () => runInTransaction(base, work))
   } catch (error) {
     await rollBack(session)
     return { kind: 'failed', error }
