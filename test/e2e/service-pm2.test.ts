@@ -1,13 +1,16 @@
-import { appendFile, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { appendFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { EXIT } from '../../src/cli/exit-codes.ts'
 import { createClient, type SwarmClient } from '../../src/client/client.ts'
 import { createUnixFetch } from '../../src/platform/fetch-unix.ts'
 import { signalProcess } from '../../src/platform/process.ts'
 import { findPidsByMarker, listChildPids } from '../../src/platform/process-identity.ts'
-import { runSwarm } from '../support/daemon-process.ts'
-import { installPm2, type Pm2, startPm2 } from '../support/pm2.ts'
+import { runSwarm, SWARM } from '../support/daemon-process.ts'
+import { readGuideExamples } from '../support/guide-examples.ts'
+import { installPm2, PM2_PROGRAM, type Pm2, startPm2 } from '../support/pm2.ts'
 import { createTestRepository } from '../support/test-repository.ts'
 import { makeTestDirectory, writeTestConfig } from '../support/test-swarm.ts'
 import { waitFor, waitForTicket } from '../support/wait-for.ts'
@@ -185,6 +188,43 @@ test('a wrong configuration is not tried again and again', async ({ skip }) => {
   await writeFile(path, text)
   expect(await swarm('service', 'uninstall', ...place())).toMatchObject({ code: EXIT.ok })
   expect(await readdir(directory)).not.toContain('ecosystem.config.cjs')
+})
+
+test('the commands of the guide for PM2 work as they stand', async ({ skip }) => {
+  if (absence !== undefined) skip(absence)
+  const home = join(directory, 'guide')
+  const programs = join(home, 'bin')
+  await mkdir(programs, { recursive: true })
+  for (const [name, path] of [
+    ['swarm', SWARM],
+    ['pm2', PM2_PROGRAM],
+  ] as const) {
+    await writeFile(join(programs, name), `#!/bin/sh\nexec '${process.execPath}' '${path}' "$@"\n`, {
+      mode: 0o755,
+    })
+  }
+  const guide = startPm2(join(home, 'pm2'))
+  const stateDirOfGuide = join(home, 'state')
+  try {
+    const script = await readGuideExamples('service.md', 'PM2')
+    const { stdout } = await promisify(execFile)('bash', ['--norc', '-euxo', 'pipefail', '-c', script], {
+      cwd: home,
+      env: {
+        PATH: `${programs}:${process.env.PATH}`,
+        HOME: home,
+        PM2_HOME: join(home, 'pm2'),
+        SWARM_CONFIG: join(home, 'swarm/config.yaml'),
+        SWARM_STATE_DIR: stateDirOfGuide,
+        SWARM_LISTEN_PORT: '0',
+      },
+      timeout: 60_000,
+    })
+    expect(stdout).toContain('all well under pm2')
+    expect(stdout).toContain(`removed ${home}/swarm/ecosystem.config.cjs`)
+    expect(await findPidsByMarker(`pm_cwd=${stateDirOfGuide}\0`, 'environ')).toEqual([])
+  } finally {
+    await guide[Symbol.asyncDispose]()
+  }
 })
 
 async function readLog(runId: string): Promise<string> {

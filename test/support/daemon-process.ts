@@ -31,7 +31,8 @@ export async function runSwarm(args: readonly string[]): Promise<{ code: number 
   return { code: child.exitCode, stderr }
 }
 
-const SWARM = fileURLToPath(new URL('../../bin/swarm.cjs', import.meta.url))
+/** The product's command, as a program for Node */
+export const SWARM = fileURLToPath(new URL('../../bin/swarm.cjs', import.meta.url))
 const START_TIMEOUT_MS = 30_000
 
 /** Starts `swarm up` on a state directory made by `makeTestDirectory` and waits until it answers. */

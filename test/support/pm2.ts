@@ -10,6 +10,7 @@ import { waitFor } from './wait-for.ts'
 const VERSION = '7.0.4'
 /** Kept between runs of the tests, out of sight of git and of the package */
 const PREFIX = fileURLToPath(new URL(`../../node_modules/.cache/pm2-${VERSION}`, import.meta.url))
+export const PM2_PROGRAM = join(PREFIX, 'node_modules/pm2/bin/pm2')
 const INSTALL_TIMEOUT_MS = 60_000
 const COMMAND_TIMEOUT_MS = 40_000
 
@@ -51,7 +52,7 @@ export function startPm2(home: string): Pm2 {
     new Promise<string>((resolve, reject) =>
       execFile(
         process.execPath,
-        [join(PREFIX, 'node_modules/pm2/bin/pm2'), '--no-color', ...args],
+        [PM2_PROGRAM, '--no-color', ...args],
         {
           env: { PATH: process.env.PATH, HOME: home, PM2_HOME: home, PM2_DISCRETE_MODE: 'true' },
           timeout: COMMAND_TIMEOUT_MS,
