@@ -1,67 +1,85 @@
 /**
- * An agent that Swarm does not start: it claims a ticket, tells that it lives, does the work, gives the result.
- * Nothing but HTTP. SWARM_URL and SWARM_TOKEN name the daemon; the token needs the scope `claim`.
+ * An agent that Swarm does not start: it claims tickets, has a program of yours do each one, and reports what came of
+ * it. Nothing but Node (22.18 or newer) and HTTP: copy this file to where the agent lives, and change it.
  *
- *   node examples/outside-agent.ts builder-7
+ *   SWARM_URL=http://127.0.0.1:7377 SWARM_TOKEN=swm_… node outside-agent.ts builder-7 ./do-ticket --fast
+ *
+ * The program reads the ticket as JSON from its standard input. Exit code 0: done, and the JSON object that it printed
+ * is the outputs. Any other: failed. SIGTERM to the agent gives the ticket back.
  */
-import { fileURLToPath } from 'node:url'
+import { execFile } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import { promisify } from 'node:util'
 
-export type OutsideAgent = {
-  readonly url: string
-  readonly token: string
-  /** The name it gives itself; the same in every call of one run */
-  readonly holder: string
-  readonly leaseTtlMs: number
-  /** Does the work; the signal aborts when somebody asks for its end or has taken the run over */
-  work(ticket: { key: string; title: string; body: string }, signal: AbortSignal): Promise<object>
+const { SWARM_URL = 'http://127.0.0.1:7377', SWARM_TOKEN = '', LEASE_TTL_MS = '60000' } = process.env
+const [holder = '', program = '', ...args] = process.argv.slice(2)
+if (program === '') throw new Error('usage: outside-agent.ts <holder> <program> [<argument> …]')
+const leaseTtlMs = Number(LEASE_TTL_MS)
+const stop = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stop.abort())
+
+type Claim = { ticket: { key: string }; run: { id: string }; lease: { epoch: number } }
+
+while (!stop.signal.aborted) {
+  const answer = await send('tickets/claim', { leaseTtlMs }, randomUUID())
+  if (answer.status === 204) await delay(10_000, undefined, { signal: stop.signal }).catch(() => undefined)
+  else if (answer.ok) await workOn((await answer.json()) as Claim)
+  else throw new Error(`the claim was refused: ${await answer.text()}`)
 }
 
-/** Claims one ticket and takes it to its end. Gives its key, or `undefined` when there is nothing to do. */
-export async function workOnOneTicket(agent: OutsideAgent): Promise<string | undefined> {
-  const claimed = await call(agent, '/v1/tickets/claim', { leaseTtlMs: agent.leaseTtlMs })
-  if (claimed.status === 204) return undefined
-  const { ticket, run, lease } = (await claimed.json()) as Claim
-  const stop = new AbortController()
-  const report = (verb: string, body: object = {}) =>
-    call(agent, `/v1/runs/${run.id}/${verb}`, { epoch: lease.epoch, ...body })
+async function workOn({ ticket, run, lease: { epoch } }: Claim): Promise<void> {
+  const lost = new AbortController()
   const beat = setInterval(async () => {
-    const answer = await report('heartbeat', { leaseTtlMs: agent.leaseTtlMs }).catch(() => undefined)
-    // 409: the lease has passed to someone else. What we do from here on would change nothing.
-    if (answer?.status === 409) stop.abort()
+    const answer = await post(`runs/${run.id}/heartbeat`, { epoch, leaseTtlMs }).catch(() => undefined)
+    // 409: the lease has passed on or the ticket was canceled. What we do from here on would change nothing.
+    if (answer?.status === 409) lost.abort()
     if (answer?.ok && ((await answer.json()) as { isCancelRequested: boolean }).isCancelRequested)
-      stop.abort()
-  }, agent.leaseTtlMs / 3)
+      lost.abort()
+  }, leaseTtlMs / 3)
+  const signal = AbortSignal.any([stop.signal, lost.signal])
+  // The key makes a report count once, however often it has to be sent.
+  const report = (verb: string, body: object) =>
+    send(`runs/${run.id}/${verb}`, { epoch, ...body }, `${run.id}-${verb}`)
   try {
-    const outputs = await agent.work(ticket, stop.signal)
-    await report('complete', { outputs })
-  } catch (error) {
-    if (stop.signal.aborted) await report('release')
-    else await report('fail', { reason: 'agent_failed', detail: String(error) })
+    const answer = await runProgram(JSON.stringify(ticket), signal).then(
+      (outputs) => report('complete', { outputs }),
+      (error: Error) =>
+        signal.aborted ? report('release', {}) : report('fail', { detail: error.message.slice(-2000) }),
+    )
+    console.log(`${ticket.key}: ${answer.status} ${answer.url.split('/').at(-1)}`)
+    // The outputs were refused, too large perhaps: say so, or the ticket stays held until the lease ends.
+    if (answer.status === 422 || answer.status === 413)
+      await report('fail', { reason: 'result_invalid', detail: (await answer.text()).slice(0, 2000) })
   } finally {
     clearInterval(beat)
   }
-  return ticket.key
 }
 
-type Claim = {
-  ticket: { key: string; title: string; body: string }
-  run: { id: string }
-  lease: { epoch: number }
+async function runProgram(input: string, signal: AbortSignal): Promise<unknown> {
+  const running = promisify(execFile)(program, args, { signal, maxBuffer: 2 ** 23 })
+  // A program may end without having read the ticket.
+  running.child.stdin?.on('error', () => undefined).end(input)
+  return JSON.parse((await running).stdout)
 }
 
-async function call(agent: OutsideAgent, path: string, body: object): Promise<Response> {
-  return await fetch(`${agent.url}${path}`, {
+/** Sends until somebody answers: the network, a restart and a full disk are waited out, longer each time. */
+async function send(path: string, body: object, key: string): Promise<Response> {
+  for (let tries = 0; ; tries += 1) {
+    const answer = await post(path, body, key).catch(() => undefined)
+    if (answer !== undefined && answer.status !== 429 && answer.status < 500) return answer
+    if (stop.signal.aborted && tries >= 3) throw new Error(`nobody answers at ${SWARM_URL}`)
+    const askedMs = Number(answer?.headers.get('retry-after') ?? 0) * 1000
+    await delay(Math.max(askedMs, Math.min(250 * 2 ** tries, 15_000)))
+  }
+}
+
+async function post(path: string, body: object, key?: string): Promise<Response> {
+  const headers = { authorization: `Bearer ${SWARM_TOKEN}`, 'content-type': 'application/json' }
+  return await fetch(`${SWARM_URL}/v1/${path}`, {
     method: 'POST',
-    headers: { authorization: `Bearer ${agent.token}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ holder: agent.holder, ...body }),
+    headers: key === undefined ? headers : { ...headers, 'idempotency-key': key },
+    body: JSON.stringify({ holder, ...body }),
     signal: AbortSignal.timeout(30_000),
   })
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { SWARM_URL: url = 'http://127.0.0.1:7377', SWARM_TOKEN: token = '' } = process.env
-  const holder = process.argv[2] ?? 'outside-agent'
-  const work: OutsideAgent['work'] = async ({ title }) => ({ words: title.split(/\s+/).length })
-  const key = await workOnOneTicket({ url, token, holder, leaseTtlMs: 60_000, work })
-  console.log(key === undefined ? 'nothing to do' : `${key} is done`)
 }
