@@ -15,8 +15,9 @@ const WORD_COUNT_MAX = 20
  */
 export function adviseRefusal(error: unknown, source: Source, word: Cell): unknown {
   if (isUnwritable(error)) return toUnwritable(error, source)
+  if (!isConstraint(error)) return error
   const turned = toTrackerError(error, source.mapping.path)
-  if (!(turned instanceof TrackerError) || !isConstraint(error) || turned.fix !== null) return turned
+  if (!(turned instanceof TrackerError) || turned.fix !== null) return turned
   return new TrackerError(turned.code, turned.message, { fix: toFix(source, word), cause: error })
 }
 

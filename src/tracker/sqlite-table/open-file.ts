@@ -67,6 +67,10 @@ function openAndWork<T>(use: FileUse, work: (file: OpenFile) => T): T {
     patiently(use.patience, () => assertNotOurs(database, use.path))
     assertSame(use.path, identity)
     return work(toOpenFile(database, use, identity))
+  } catch (error) {
+    // Whatever it was, it was another file's: SQLite notices a moved one, too, in words of its own.
+    assertSame(use.path, identity)
+    throw error
   } finally {
     database.close()
   }
