@@ -6,6 +6,7 @@ import type { Client } from 'pg'
 import type { Store } from '../../src/store/contract.ts'
 import type { TestSql } from './store.ts'
 import type { PostgresDatabase } from './store-postgres.ts'
+import { waitFor } from './wait-for.ts'
 
 let copyCount = 0
 
@@ -90,6 +91,34 @@ export async function withPostgresSql<T>(
     await client.query('rollback')
     await client.end()
   }
+}
+
+/** The statement's transaction commits when the part has ended. */
+export async function whileUncommitted(
+  { server, name }: PostgresDatabase,
+  statement: string,
+  part: () => Promise<void>,
+): Promise<void> {
+  const client = await server.connect(name)
+  try {
+    await client.query('begin')
+    await client.query(statement)
+    await part()
+    await client.query('commit')
+  } finally {
+    await client.end()
+  }
+}
+
+export async function waitUntilBlocked({ server, name }: PostgresDatabase): Promise<void> {
+  await waitFor('a wait for a lock', async () => {
+    const waiting = await server.run(
+      name,
+      `select pid from pg_stat_activity
+       where datname = current_database() and wait_event_type = 'Lock'`,
+    )
+    return waiting.length > 0 ? waiting : undefined
+  })
 }
 
 function toPostgresSql(client: Client): TestSql {

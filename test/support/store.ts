@@ -15,7 +15,7 @@ import { createManualClock, type ManualClock } from './manual-clock.ts'
 import { whyNoPostgres } from './postgres-server.ts'
 import { createSeededBytes } from './seeded-bytes.ts'
 import { borrowDatabase, withManualClock } from './store-postgres.ts'
-import { withPostgresSql, withSqliteCopy } from './store-sql.ts'
+import { waitUntilBlocked, whileUncommitted, withPostgresSql, withSqliteCopy } from './store-sql.ts'
 
 export type StoreUnderTest = {
   readonly name: string
@@ -35,6 +35,10 @@ export type TestStore = AsyncDisposable & {
   reopen(): Promise<void>
   /** A further store on the same database, as another process has it; only of a concurrent one. Closed at the end */
   openAnother(): Promise<Store>
+  /** Runs a statement in a transaction of its own, which commits when the part has ended; only of a concurrent one */
+  whileUncommitted(statement: string, part: () => Promise<void>): Promise<void>
+  /** Resolves when somebody waits for a lock of somebody else; only of a concurrent one */
+  waitUntilBlocked(): Promise<void>
   /** Works on the database, or a copy of it, with SQL of its own; nothing of it stays. */
   withSql<T>(work: (sql: TestSql) => Promise<T>): Promise<T>
 }
@@ -88,7 +92,9 @@ async function openSqliteTestStore(toPath: (folder: string) => string): Promise<
       await store.close()
       store = await open()
     },
-    openAnother: () => Promise.reject(new Error('one process at a time has an SQLite store')),
+    openAnother: refuse,
+    whileUncommitted: refuse,
+    waitUntilBlocked: refuse,
     withSql: (work) => withSqliteCopy(store, folder, work),
     async [Symbol.asyncDispose]() {
       await store.close()
@@ -96,6 +102,8 @@ async function openSqliteTestStore(toPath: (folder: string) => string): Promise<
     },
   }
 }
+
+const refuse = () => Promise.reject(new Error('one process at a time has an SQLite store'))
 
 async function openPostgresTestStore(): Promise<TestStore> {
   const folder = await mkdtemp(join(tmpdir(), 'swarm-store-'))
@@ -125,6 +133,8 @@ async function openPostgresTestStore(): Promise<TestStore> {
       others.push(another)
       return another
     },
+    whileUncommitted: (statement, part) => whileUncommitted(database, statement, part),
+    waitUntilBlocked: () => waitUntilBlocked(database),
     withSql: (work) => withPostgresSql(database, work),
     async [Symbol.asyncDispose]() {
       await Promise.all([store, ...others].map((one) => one.close()))

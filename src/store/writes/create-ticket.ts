@@ -7,7 +7,7 @@ import { type Row, toJson, toTicket } from '../rows.ts'
 import type { Tx } from '../transaction.ts'
 import { moveTicket } from './move-ticket.ts'
 import { emitBlock, findBlock } from './queue-ticket.ts'
-import { setDependencies, setLabels } from './ticket-parts.ts'
+import { enterDependencyGraph, setDependencies, setLabels } from './ticket-parts.ts'
 
 export async function createTicket(tx: Tx, input: CreateTicketInput): Promise<Ticket> {
   return toTicket(await insertNewTicket(tx, input))
@@ -43,6 +43,7 @@ export async function insertNewTicket(tx: Tx, input: NewTicket): Promise<Row<'ti
   })
   if (dependsOn.length === 0) return created
 
+  await enterDependencyGraph(tx)
   await setDependencies(tx, created, dependsOn)
   if (input.isDraft === true) return created
   const block = await findBlock(tx, id)

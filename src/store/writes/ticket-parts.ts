@@ -12,14 +12,13 @@ export async function setLabels(tx: Tx, ticketId: TicketId, labels: readonly str
     .execute()
 }
 
-/** Replaces what the ticket waits for; refuses a circle. */
+/** Replaces what the ticket waits for; refuses a circle. After `enterDependencyGraph`. */
 export async function setDependencies(
   tx: Tx,
   ticket: Row<'tickets'>,
   dependsOn: readonly TicketId[],
 ): Promise<void> {
   const wanted = [...new Set(dependsOn)]
-  await enterDependencyGraph(tx)
   await tx.db.deleteFrom('ticket_dependencies').where('ticket_id', '=', ticket.id).execute()
   if (wanted.length === 0) return
   await requireTickets(tx, wanted)
@@ -31,8 +30,11 @@ export async function setDependencies(
     .execute()
 }
 
-/** One at a time: two transactions that each add half of a circle would not see each other's half. */
-async function enterDependencyGraph(tx: Tx): Promise<void> {
+/**
+ * One at a time: two transactions that each add half of a circle would not see each other's half. Before the ticket
+ * is locked, so that whoever waits here holds nothing that the other one needs.
+ */
+export async function enterDependencyGraph(tx: Tx): Promise<void> {
   await tx.db
     .insertInto('counters')
     .values({ name: 'dependency-changes', value: 1 })

@@ -8,10 +8,11 @@ import type { TicketsTable } from '../schema.ts'
 import type { Tx } from '../transaction.ts'
 import { changeTicket, getTicketRow, moveTicket } from './move-ticket.ts'
 import { emitBlock, findBlock, queueTicket, settleBlocked } from './queue-ticket.ts'
-import { setDependencies, setLabels } from './ticket-parts.ts'
+import { enterDependencyGraph, setDependencies, setLabels } from './ticket-parts.ts'
 
 export async function updateTicket(tx: Tx, input: UpdateTicketInput): Promise<Ticket> {
   const { ticketId, expectedVersion, changes, actor } = input
+  if (changes.dependsOn !== undefined) await enterDependencyGraph(tx)
   const ticket = await getTicketRow(tx, ticketId)
   if (expectedVersion !== undefined && expectedVersion !== ticket.version) {
     throw new VersionConflictError(`ticket ${ticket.key}`, expectedVersion, ticket.version)
