@@ -2,13 +2,14 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { apiSocketPathOf, type Config } from './config/config.ts'
+import { apiSocketPathOf, type Config, type TrackerConfig } from './config/config.ts'
 import type { Secrets } from './config/secrets.ts'
-import { type Context, createContext } from './context.ts'
+import { type Context, createContext, createTracker } from './context.ts'
 import type { StopMode } from './coordinator/coordinator.ts'
 import { type HttpServer, serveHttpOnTcp, serveHttpOnUnixSocket } from './platform/http-server.ts'
 import { createLogger, type Logger } from './platform/log.ts'
 import { makePrivateDirectory } from './platform/private-directory.ts'
+import { type TrackerCheck, TrackerError } from './tracker/contract.ts'
 
 export type Daemon = {
   /** Always there while the daemon runs; only its owner can open it */
@@ -75,6 +76,27 @@ export async function startDaemon({ config, secrets, logger: given }: DaemonOpti
   } catch (error) {
     await closeAll(context, servers, 'now')
     throw error
+  }
+}
+
+/** Looks at a configured tracker without a daemon, and beside one; writes nothing. */
+export async function checkTracker(config: TrackerConfig, signal: AbortSignal): Promise<TrackerCheck> {
+  const tracker = createTracker(config)
+  try {
+    return await tracker.check(signal)
+  } catch (error) {
+    if (!(error instanceof TrackerError)) throw error
+    const { message: problem, fix } = error
+    return {
+      isUsable: false,
+      mapping: [],
+      counts: [],
+      sample: [],
+      mirroredCount: 0,
+      problems: [{ externalId: null, severity: 'refused', problem, fix }],
+    }
+  } finally {
+    await tracker.close()
   }
 }
 

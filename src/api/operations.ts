@@ -57,6 +57,7 @@ import { updateTicket } from './tickets/update-ticket.ts'
 import { createToken } from './tokens/create-token.ts'
 import { listTokens } from './tokens/list-tokens.ts'
 import { revokeToken } from './tokens/revoke-token.ts'
+import { listTrackers } from './trackers/list-trackers.ts'
 
 /**
  * Every operation of the API. A handler takes what it uses of `deps`.
@@ -119,6 +120,8 @@ export function listOperations(deps: ApiDeps, ended: AbortSignal): readonly ApiO
     getWorkflow(deps),
     registerWorkflow(registry),
     validateWorkflow(registry),
+
+    listTrackers(deps),
 
     createToken(deps),
     listTokens(deps),

@@ -90,6 +90,15 @@ const registry: readonly CommandSpec[] = [
   },
 ]
 
+const tracker: readonly CommandSpec[] = [
+  {
+    name: 'check',
+    summary: 'show what would be mirrored, and what cannot be',
+    load: () => import('./local/tracker-check.ts'),
+  },
+  { name: 'list', summary: 'list trackers and their problems', load: () => import('./tracker/list.ts') },
+]
+
 const token: readonly CommandSpec[] = [
   {
     name: 'create',
@@ -171,6 +180,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   { name: 'agent', summary: 'agents: the programs that do the work', commands: agent },
   { name: 'workflow', summary: 'workflows: the steps and their order', commands: workflow },
   { name: 'registry', summary: 'agents and workflows of other programs', commands: registry },
+  { name: 'tracker', summary: 'tickets databases of other programs', commands: tracker },
   { name: 'token', summary: 'tokens for the API', commands: token },
   { name: 'config', summary: 'the configuration of the daemon', commands: config },
   { name: 'service', summary: 'the daemon under systemd or PM2', commands: service },

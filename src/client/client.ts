@@ -33,6 +33,7 @@ import {
   validateWorkflowSpec,
 } from '../rest-schema/operations/registry.ts'
 import { createTokenSpec, listTokensSpec, revokeTokenSpec } from '../rest-schema/operations/tokens.ts'
+import { listTrackersSpec } from '../rest-schema/operations/trackers.ts'
 import { type CallOptions, call, type FetchLike, open, type Transport } from './call.ts'
 import { createRunCalls } from './run-calls.ts'
 import { createTicketCalls } from './ticket-calls.ts'
@@ -89,6 +90,9 @@ export function createClient(options: ClientOptions) {
       list: (options: CallOptions = {}) => call(transport, listTokensSpec, options),
       revoke: (tokenId: string, options: CallOptions = {}) =>
         call(transport, revokeTokenSpec, { ...options, params: { tokenId } }),
+    },
+    trackers: {
+      list: (options: CallOptions = {}) => call(transport, listTrackersSpec, options),
     },
     health: {
       live: (options: CallOptions = {}) => call(transport, checkLiveSpec, options),

@@ -69,7 +69,7 @@ export async function reportHealth(input: HealthInput): Promise<HealthReport> {
 function checkTracker(report: TrackerReport): HealthReport['checks'][number] {
   const { problem, openThereCount, openHereCount, noteCount, lastPollAt } = report
   const counts = lastPollAt === null ? 'not read yet' : `${openThereCount} open there, ${openHereCount} here`
-  const notes = noteCount === 0 ? '' : `; ${noteCount} notes, see "swarm tracker list"`
+  const notes = noteCount === 0 ? '' : `; notes: ${noteCount}, see "swarm tracker list"`
   return {
     name: `tracker-${report.name}-is-mirrored`,
     ok: report.isOk,

@@ -705,6 +705,17 @@ export type StoreReader = {
     by: { ticketId: TicketId } | { tracker: string; externalId: string },
   ): Promise<ExternalRef | undefined>
 
+  /** Tickets whose tracker could not be told how they stand, the first of them: a person must mend it. */
+  listUntoldTickets(filter: { tracker: string }): Promise<
+    readonly {
+      readonly ticketKey: string
+      readonly externalId: string
+      readonly ticketStatus: TicketStatus
+      readonly reason: Reason | null
+      readonly detail: string | null
+    }[]
+  >
+
   findPullRequest(
     /** By branch: the newest one, whatever its status */
     by:

@@ -10,6 +10,7 @@ import { checkGit, checkGuest, checkNode } from './doctor/check-programs.ts'
 import { checkSandbox } from './doctor/check-sandbox.ts'
 import { checkStateDir } from './doctor/check-state-dir.ts'
 import { checkStore } from './doctor/check-store.ts'
+import { checkTrackers } from './doctor/check-trackers.ts'
 import { toOverrides } from './overrides.ts'
 
 export function configure(command: Command, act: Act): void {
@@ -30,6 +31,7 @@ export function configure(command: Command, act: Act): void {
           config === undefined ? [] : checkStore(config.store.path),
           config === undefined ? [] : checkSandbox(config.sandbox.driver, signal),
           config === undefined ? [] : checkSecrets(config, environment),
+          config === undefined ? [] : checkTrackers(config, signal),
           checkDaemon(context),
         ])
       ).flat()

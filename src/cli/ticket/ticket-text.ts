@@ -53,6 +53,7 @@ export function showTicket({ output }: CliContext, ticket: Ticket): void {
     ['branch', ticket.branch],
     ['pull request', ticket.pullRequestId],
     ['dead since', ticket.deadAt],
+    ['tracker', ticket.tracker === null ? null : `${ticket.tracker}, ${ticket.externalId} there`],
     ['created', `${ticket.createdAt} by ${ticket.createdBy}`],
     ['finished', ticket.finishedAt],
   ])

@@ -23,6 +23,7 @@ import {
   loadRunState,
 } from './runs.ts'
 import { findTicket, listComments, listDependencies, listDependents, listTickets } from './tickets.ts'
+import { listUntoldTickets } from './untold.ts'
 
 /** Few rows by an index: what the engine and each request need at once. */
 const QUICK = {
@@ -57,6 +58,7 @@ const HEAVY = {
   listRuns,
   listEffects,
   listExternalRefs,
+  listUntoldTickets,
   listPullRequests,
   listArtifacts,
   listUsage,

@@ -1,8 +1,9 @@
-import { type SqlBool, sql } from 'kysely'
+import { sql } from 'kysely'
 import { listStatuses, type StatusOf } from '../../domain/status.ts'
 import type { StoreFigures } from '../contract.ts'
 import { isNotExternal } from '../writes/claim-order.ts'
 import type { ReadContext } from './read.ts'
+import { isUntold } from './untold.ts'
 
 export async function getFigures(context: ReadContext): Promise<StoreFigures> {
   const { db } = context
@@ -49,13 +50,6 @@ export async function getFigures(context: ReadContext): Promise<StoreFigures> {
     pendingEffectCount: countOf('pending') + countOf('sending'),
     lastEventSeq: context.finalSeq ?? last?.seq ?? 0,
   }
-}
-
-/** A tracker that was not told of its ticket's end is wrong until somebody mends it, or a later one got through. */
-function isUntold() {
-  return sql<SqlBool>`(e.kind = 'write_back_ticket' and not exists (
-    select 1 from effects as later
-      where later.ticket_id = e.ticket_id and later.kind = 'write_back_ticket' and later.seq > e.seq))`
 }
 
 /** Age since it could have been claimed, not since it was created: a requeued ticket is not old. */
