@@ -1,8 +1,10 @@
 import { execFile } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type ApiServer, startApiServer } from '../support/api-server.ts'
+import { waitForTicket } from '../support/wait-for.ts'
 
 const run = promisify(execFile)
 
@@ -36,10 +38,35 @@ test('the claim loop ends quietly when there is nothing to do', async () => {
   expect(await runExamples('outside-agents.md')).toContain('nothing to do')
 })
 
+test('the TypeScript of the guide for outside agents works as it stands', async () => {
+  await server.owner.projects.create({ key: 'WEB', name: 'Web' })
+  const create = (body: string) =>
+    server.owner.tickets.create({ project: 'WEB', title: 'The login fails', type: 'bug', body })
+  const keys = [(await create('with every name')).key, (await create('')).key]
+  const { secret } = await server.owner.tokens.create({ name: 'builder', scopes: ['claim', 'read'] })
+  const [code = ''] = await readBlocks('outside-agents.md', 'ts')
+  const client = new URL('../../src/client/client.ts', import.meta.url).href
+  const path = join(server.directory, 'agent.ts')
+  await writeFile(path, code.replace('swarm/client', client))
+  const env = { PATH: process.env.PATH, SWARM_URL: server.url, SWARM_TOKEN: secret }
+  const running = run(process.execPath, [path], { env, timeout: 60_000 })
+  const done = await waitForTicket(server.owner, keys[0] ?? '', 'done')
+  const failed = await waitForTicket(server.owner, keys[1] ?? '', 'failed')
+  expect(done.outputs).toMatchObject({ tool: expect.stringMatching(/^git version/) })
+  expect(failed.detail).toBe('nothing is described')
+  running.child.kill('SIGTERM')
+  expect((await running).stdout).toContain('"kind":"failed"')
+})
+
+async function readBlocks(guide: string, language: string): Promise<readonly string[]> {
+  const text = await readFile(new URL(`../../docs/guides/${guide}`, import.meta.url), 'utf8')
+  const block = new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms')
+  return [...text.matchAll(block)].map((match) => match[1] ?? '')
+}
+
 /** Every block marked `sh`, as one script: what a reader would paste. The first command that fails ends it. */
 async function runExamples(guide: string): Promise<string> {
-  const text = await readFile(new URL(`../../docs/guides/${guide}`, import.meta.url), 'utf8')
-  const blocks = [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1])
+  const blocks = await readBlocks(guide, 'sh')
   expect(blocks.length).toBeGreaterThan(3)
   const { stdout } = await run('bash', ['--norc', '-euo', 'pipefail', '-c', blocks.join('\n')], {
     cwd: server.directory,
