@@ -97,3 +97,41 @@ test('P4, P3: restarted, killed and frozen under systemd the running sandbox is 
   expect(said('down')).toBe('success')
   expect(said('wrong')).toBe('2 failed')
 })
+
+const WEIRD_PLACES = String.raw`set -eu
+place='/srv/we ird %n %% "q" '"'x'"' $HOME \${HOME} back\\slash [a] *; # end'
+mkdir -p "$place"
+swarm init --config "$place/config.yaml" --state-dir "$place/state" >/dev/null
+swarm service install --config "$place/config.yaml" --writable "$place/git dir" >/dev/null
+chmod 644 "$place/config.yaml"
+chown swarm: "$place/state"
+printf 'EXAMPLE_KEY=of the file\n' > "$place/swarm.env"; chmod 600 "$place/swarm.env"
+install -d -o swarm "$place/git dir"
+systemctl start swarm.service
+pid=$(systemctl show -P MainPID swarm.service)
+tr '\0' '\n' < /proc/$pid/cmdline | grep -qxF -- "$place/config.yaml" && echo 'configuration: yes'
+tr '\0' '\n' < /proc/$pid/cmdline | grep -qxF -- "$place/state" && echo 'state: yes'
+tr '\0' '\n' < /proc/$pid/environ | grep '^EXAMPLE_KEY='
+swarm service status --config "$place/config.yaml" -q
+nsenter --target $pid --mount setpriv --reuid=swarm --regid=swarm --clear-groups touch "$place/git dir/file" && echo 'repository: writable'
+nsenter --target $pid --mount touch /etc/file 2>/dev/null || echo 'system: read-only'
+setpriv --reuid=nobody --regid=nogroup --clear-groups swarm service status 2>&1 || echo "stranger: $?"
+`
+
+test('places with spaces, quotes, specifiers, variables and patterns in their names reach the daemon as they are', async ({
+  skip,
+}) => {
+  const ran = await run(WEIRD_PLACES)
+  if (typeof ran === 'string') return skip(ran)
+  expect(ran, ran.output).toMatchObject({ code: 0 })
+  for (const line of [
+    'configuration: yes',
+    'state: yes',
+    'EXAMPLE_KEY=of the file',
+    'repository: writable',
+    'system: read-only',
+    'stranger: 4',
+  ]) {
+    expect(ran.output.split('\n')).toContain(line)
+  }
+})

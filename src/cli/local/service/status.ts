@@ -78,7 +78,10 @@ async function look(context: CliContext, installed: Installed): Promise<ServiceS
     path,
     state: toState(found, texts[index]),
   }))
-  const daemon = await findServedBy(plan)
+  const daemon = await findServedBy(plan).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EACCES') throw error
+    throw new CliError(EXIT.auth, `this user may not look into ${plan.stateDir}`, { hint: 'run it as root' })
+  })
   const health = daemon === null ? null : await askHealth(context, plan)
   const problems = [
     ...files.flatMap(({ path, state }) => (state === 'current' ? [] : [`${path}: ${FILE_PROBLEMS[state]}`])),

@@ -26,7 +26,7 @@ ExecStart=${[quotePath(nodePath), ...args.map(quoteArgument)].join(' ')}
 User=${user}
 UMask=0077
 # Keys of models and forges: lines NAME=value, read by systemd; keep it for root alone (chmod 600).
-EnvironmentFile=-${escapeSpecifiers(plan.environmentFile)}
+EnvironmentFile=-${toPattern(plan.environmentFile)}
 
 # The daemon says when its sockets answer, and then, as long as its loops go round and its store answers, that it lives.
 # It speaks through systemd-notify, a process of its own: that is why all of the unit's processes may speak. Sandboxes
@@ -140,7 +140,11 @@ function quotePath(text: string): string {
   return `"${escapeSpecifiers(text).replaceAll(/["\\]/g, '\\$&')}"`
 }
 
-/** A value that is the whole rest of its line. */
+/** A value that is the whole rest of its line, and a pattern: it matches this one path. */
+function toPattern(path: string): string {
+  return escapeSpecifiers(path).replaceAll(/[\\*?[\]]/g, '\\$&')
+}
+
 function escapeSpecifiers(text: string): string {
   return text.replaceAll('%', '%%')
 }
