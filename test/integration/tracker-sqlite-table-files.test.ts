@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { copyFile, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -16,8 +16,10 @@ import {
   toMapping,
 } from '../support/foreign-database.ts'
 import { STORES } from '../support/store.ts'
+import { waitFor } from '../support/wait-for.ts'
 
 const FOREIGN_PROCESS = fileURLToPath(new URL('../support/foreign-process.ts', import.meta.url))
+const TRACKER_PROCESS = fileURLToPath(new URL('../support/tracker-process.ts', import.meta.url))
 const TIMEOUT_MS = 30_000
 const JOURNALS = ['delete', 'wal'] as const
 
@@ -207,11 +209,11 @@ test('a file that is replaced while we write gets the write, the old one does no
     database.owner((owner) => owner.exec(`update tickets set status = 'pending', claimed_by = null`))
     await copyFile(database.path, next)
     const old = join(database.folder, `old-${round}.db`)
-    const taking = take(tracker)
+    const taking = take(tracker).catch((error: unknown) => error)
     await new Promise((resolve) => setTimeout(resolve, round % 8))
     await rename(database.path, old)
     await rename(next, database.path)
-    const taken = await taking.catch((error: unknown) => error)
+    const taken = await taking
     // Between the two names there is no file for an instant.
     if (taken instanceof Error) expect(taken).toMatchObject({ code: 'tracker_unavailable' })
     else expect(await take(tracker)).toEqual({ kind: 'taken', word: 'in_progress' })
@@ -278,4 +280,55 @@ describe('what is no tickets database is refused in one sentence:', () => {
       message: expect.stringContaining('is a store of Swarm'),
     })
   })
+})
+
+/** What an ordinary user gets who may read the folder and nothing else. */
+async function workAsReader(database: ForeignDatabase) {
+  const isRoot = process.getuid?.() === 0
+  await chmod(database.path, 0o444)
+  await chmod(database.folder, 0o555)
+  onTestFinished(async () => await chmod(database.folder, 0o755))
+  const child = spawn(process.execPath, [TRACKER_PROCESS, database.path], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    ...(isRoot ? { uid: 65_534, gid: 65_534 } : {}),
+  })
+  const [line] = await once(createInterface(child.stdout), 'line')
+  return JSON.parse(String(line))
+}
+
+test('a file that we may only read is read; that tickets cannot be taken is said before the first', async () => {
+  const database = await make(ONE_TICKET)
+  const { check, page, taken } = await workAsReader(database)
+  expect(page).toMatchObject({ tickets: [{ externalId: 'a' }] })
+  expect(check).toMatchObject({
+    isUsable: false,
+    problems: [{ problem: expect.stringContaining('cannot be written: tickets cannot be taken') }],
+  })
+  expect(taken).toMatchObject({ code: 'tracker_refused', fix: 'let this user write the file and its folder' })
+  expect(database.rows('select status from tickets')).toEqual([{ status: 'pending' }])
+})
+
+test('a write-ahead log in a folder that we may only read is said', async () => {
+  const { page, taken } = await workAsReader(await make(ONE_TICKET, { journal: 'wal' }))
+  expect(page).toMatchObject({ code: 'tracker_unavailable' })
+  expect(taken).toMatchObject({ code: 'tracker_refused' })
+  for (const { fix } of [page, taken]) expect(fix).toContain('let this user')
+})
+
+test('a thread that is busy beyond its time is given up, and another one works once it is gone', async () => {
+  const database = await make(`create table items (id integer primary key, title text, status text);
+    insert into items values (1, 'T', 'pending');
+    create view tickets as select * from items where
+      (with recursive n (i) as (select 1 union all select i + 1 from n where i < 5000000) select max(i) from n) > 0`)
+  const tracker = database.track({}, { callTimeoutMs: 400 })
+  await expect(fetch(tracker)).rejects.toMatchObject({
+    code: 'tracker_unavailable',
+    message: expect.stringContaining('did not answer within 400 ms'),
+  })
+  await waitFor('the end of its lock', async () => {
+    database.owner((owner) => owner.exec('drop view tickets; create view tickets as select * from items'))
+    return true
+  })
+  const page = await waitFor('a page', async () => await fetch(tracker))
+  expect(page).toMatchObject({ kind: 'page', tickets: [{ externalId: '1' }] })
 })

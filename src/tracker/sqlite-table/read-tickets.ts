@@ -30,7 +30,7 @@ export type Source = {
 }
 
 /** A page ends after so many characters, however few tickets it has: the thread's memory is bounded */
-const PAGE_CHARS_MAX = 16 * 1_048_576
+const PAGE_CHARS_MAX = 8 * 1_048_576
 const BAD_ID_COUNT_MAX = 20
 
 export type TicketPage = TrackerTickets & { readonly nextCursor: string | null }

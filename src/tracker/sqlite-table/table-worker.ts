@@ -1,6 +1,11 @@
 /** Thread that works on the file of another program: one call at a time, nothing held between two calls. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { type FetchByStatesInput, TrackerError, type TrackerPage } from '../contract.ts'
+import {
+  type FetchByStatesInput,
+  TrackerError,
+  type TrackerErrorCode,
+  type TrackerPage,
+} from '../contract.ts'
 import { takeRow, writeBackRow } from './change-row.ts'
 import { checkTable } from './check-table.ts'
 import { type OpenFile, type Patience, readRevision, withFile } from './open-file.ts'
@@ -22,13 +27,19 @@ function answer(request: TableRequest): TableReply {
   } catch (raw) {
     const error = toTrackerError(raw, mapping.path)
     if (error instanceof TrackerError) {
-      return { kind: 'trouble', code: error.code, message: error.message, fix: error.fix }
+      return { kind: 'trouble', code: toCode(request, error), message: error.message, fix: error.fix }
     }
     return {
       kind: 'mistake',
       message: error instanceof Error ? (error.stack ?? error.message) : String(error),
     }
   }
+}
+
+/** A reader, too, may need to write beside the file; that it cannot is no refusal of a write of ours. */
+function toCode({ call }: TableRequest, { code }: TrackerError): TrackerErrorCode {
+  const isWrite = call === 'take' || call === 'writeBack'
+  return code === 'tracker_refused' && !isWrite ? 'tracker_unavailable' : code
 }
 
 function perform({ call, input, abandoned }: TableRequest): TableCalls[TableCall]['answer'] {
