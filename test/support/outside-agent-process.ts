@@ -15,7 +15,7 @@ await Promise.all(
     workOnTickets(client, {
       holder: `${FLEET}-${index}`,
       leaseTtlMs: 5_000,
-      pollMs: 500,
+      pollMs: 2_000,
       signal: stop.signal,
       work: async ({ run, ticket, progress }) => {
         if (ticket.number % 10 === 0) await progress('begun')
