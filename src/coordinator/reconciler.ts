@@ -22,6 +22,8 @@ export type ReconcilerSettings = {
 
 /** Time between two writes that say this host is there, `ms`: each waits for the disk */
 const TOUCH_INTERVAL_MS = 10_000
+/** Silence after which a host's coordinator is taken for gone, `ms` */
+const HOST_SILENT_MS = 60_000
 
 /**
  * Makes the records and the world agree: leases that passed, waits whose time came, sandboxes that nobody drives.
@@ -61,11 +63,18 @@ export class Reconciler {
     const taken = await write.takeOverRuns({ holders: dead })
     if (taken.length > 0)
       this.#logger.info({ runIds: taken }, 'runs taken over from a coordinator that ended')
-    const effects = await write.reclaimSendingEffects()
-    if (effects > 0) this.#logger.info({ count: effects }, 'effects to be sent again')
+    await this.#reclaimEffects()
     const { stateDir } = this.#settings
     await removeStaleDoors(stateDir, await this.sweep())
     await removeStaleTransfers(stateDir)
+  }
+
+  /** What a coordinator that is gone was sending. Of a store that others have open, who was not seen for long is gone. */
+  async #reclaimEffects(): Promise<void> {
+    const { holder } = this.#settings
+    const others = this.#store.capabilities.isExclusive ? {} : { silentMs: HOST_SILENT_MS }
+    const count = await this.#store.write.reclaimSendingEffects({ holder, ...others })
+    if (count > 0) this.#logger.info({ count }, 'effects to be sent again')
   }
 
   /** Coordinators before this one that left runs behind. */
@@ -111,6 +120,7 @@ export class Reconciler {
     await this.#store.write.expireWaits()
     if (performance.now() - this.#touchedAt >= TOUCH_INTERVAL_MS) {
       await this.#store.write.touchHost({ hostId })
+      if (!this.#store.capabilities.isExclusive) await this.#reclaimEffects()
       this.#touchedAt = performance.now()
     }
     this.#lastTickAt = this.#store.now()
@@ -123,7 +133,9 @@ export class Reconciler {
   async sweep(): Promise<ReadonlySet<SandboxId>> {
     // Asked before the store is: a sandbox that is made meanwhile is not among them, so it is never removed.
     const present = await this.#driver.list()
-    const entries = await this.#store.read.listSandboxEntries({ isLive: true })
+    // Of a store that is this coordinator's alone every sandbox is here, whatever the host was called before.
+    const mine = this.#store.capabilities.isExclusive ? {} : { hostId: this.#settings.hostId }
+    const entries = await this.#store.read.listSandboxEntries({ ...mine, isLive: true })
     const held = new Set(this.#heldRunIds())
     const inUse = new Set<SandboxId>()
     const stale: SandboxId[] = []

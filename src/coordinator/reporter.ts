@@ -74,7 +74,10 @@ export class Reporter {
       let dueInMs = this.#pollIntervalMs
       try {
         const room = SENDING_COUNT_MAX - this.#sending.size
-        const effects = room > 0 ? await this.#store.write.claimEffects({ countMax: room }) : []
+        const effects =
+          room > 0
+            ? await this.#store.write.claimEffects({ countMax: room, holder: this.#deps.settings.holder })
+            : []
         for (const effect of effects) this.#begin(effect)
         const dueAt = await this.#store.read.findNextDueAt()
         if (dueAt !== undefined) dueInMs = Math.min(dueInMs, Math.max(20, dueAt - this.#store.now()))
@@ -151,7 +154,8 @@ export class Reporter {
     })
     logger.warn({ kind: effect.kind, reason, detail, decision: decision.kind }, 'effect failed')
     const retry = decision.kind === 'retry' && end.isFinal !== true ? { retryAt: decision.notBefore } : {}
-    const fail = () => this.#store.write.failEffect({ effectId: effect.id, reason, detail, ...retry })
+    const { holder } = this.#deps.settings
+    const fail = () => this.#store.write.failEffect({ effectId: effect.id, holder, reason, detail, ...retry })
     await untilRecorded(fail, { signal: this.#stop.signal, logger })
   }
 

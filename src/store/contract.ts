@@ -54,7 +54,8 @@ export type Store = {
   /**
    * Calls back with the events of what is committed from now on: in order, each once, never one that may still be
    * taken back. On an exclusive store that is before the write resolves, one call for each commit. A shared store
-   * tells the events of every process soon after their commit, several commits in one call where they come together;
+   * tells the events of every process soon after their commit, several commits in one call where they come together,
+   * and may begin with what another process committed just before;
    * what was committed while it could not be reached is told when it can. The listener must not throw and must not
    * wait. Returns the function that ends the subscription.
    */
@@ -515,15 +516,26 @@ export type StoreWriter = {
    * Due effects, oldest first; they become `sending`. Of a ticket at most one that is written back to its tracker is
    * under way, and at most one of all others.
    */
-  claimEffects(input: { countMax: number }): Promise<readonly Effect[]>
-  /** After a start: what was `sending` when the process died may or may not have happened; it is `pending` again. */
-  reclaimSendingEffects(): Promise<number>
+  claimEffects(input: { countMax: number; holder?: string }): Promise<readonly Effect[]>
+  /**
+   * What is `sending` and whose sender is gone may or may not have happened; it is `pending` again. Gone is who is not
+   * the given holder and, where `silentMs` is given, the holder of no host that was seen within that time. Gives the
+   * number of effects.
+   */
+  reclaimSendingEffects(input?: { holder: string; silentMs?: number }): Promise<number>
   completeEffect(input: { effectId: EffectId; outcome: EffectOutcome }): Promise<Effect>
   /**
    * With `retryAt` the effect is `pending` again; without it is `dead`, and what waited for it fails with the reason.
-   * An effect of a step that waits for it no more is `dead` in any case, with the reason `parent_ended`.
+   * An effect of a step that waits for it no more is `dead` in any case, with the reason `parent_ended`. An effect
+   * that another holder sends by now is left to that one.
    */
-  failEffect(input: { effectId: EffectId; reason: Reason; detail: string; retryAt?: number }): Promise<Effect>
+  failEffect(input: {
+    effectId: EffectId
+    holder?: string
+    reason: Reason
+    detail: string
+    retryAt?: number
+  }): Promise<Effect>
 
   /**
    * What was given up while a tracker's tickets were written back is sent again, after its configuration may have

@@ -332,6 +332,8 @@ export type EffectsTable = {
   step_instance_id: StepInstanceId | null
   payload: JsonText
   status: EffectStatus
+  /** Holder that sends it, or sent it last */
+  sender: string | null
   attempt_count: number
   not_before: number
   result: JsonText | null

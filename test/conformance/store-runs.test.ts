@@ -816,6 +816,34 @@ for (const { name, open } of STORES) {
         expect(await dump(test_)).toBe(before)
       })
 
+      test('P14: what a living coordinator sends is not taken from it; what a silent or stopped one sent is', async () => {
+        const { write } = store
+        const register = (name: string) =>
+          write.registerHost({ name, holder: `${name}:1`, pid: 1, bootId: 'b', slotCount: 1 })
+        const [living, silent, stopped] = [
+          await register('near'),
+          await register('far'),
+          await register('off'),
+        ]
+        const keys: string[] = []
+        for (const host of [living, silent, stopped]) {
+          await enqueue(host.name, (await createTestTicket(store, scene.project)).id)
+          const claimed = await write.claimEffects({ countMax: 1, holder: host.holder })
+          keys.push(...claimed.map(({ key }) => key))
+        }
+        expect(keys).toEqual(['near', 'far', 'off'])
+        await write.stopHost({ hostId: stopped.id })
+        test_.clock.advance(60_000)
+        await write.touchHost({ hostId: living.id })
+        expect(await write.reclaimSendingEffects({ holder: 'me', silentMs: 60_000 })).toBe(2)
+        expect(await claimKeys()).toEqual(['far', 'off'])
+        const late = { holder: silent.holder, reason: 'forge_failed', detail: 'late' } as const
+        const effectId = await idOf('far')
+        expect(await write.failEffect({ effectId, ...late })).toMatchObject({ status: 'sending' })
+        expect(await write.reclaimSendingEffects({ holder: living.holder })).toBe(2)
+        expect(await write.reclaimSendingEffects({ holder: 'alone' })).toBe(1)
+      })
+
       test('P14: a result is durable before any outside call: the effect is in the transaction of its wait', async () => {
         const { attempt } = await beginAttempt(store, proof, 'work')
         await store.write.succeedAttempt({ ...proof, attemptId: attempt.id, outputs: { paid: true } })

@@ -10,12 +10,19 @@ import type { Tx } from '../transaction.ts'
  * sees a ticket's effects in the order in which they were decided. What is written back to a tracker has an order of
  * its own: a tracker that cannot be reached holds up no pull request.
  */
-export async function claimEffects(tx: Tx, input: { countMax: number }): Promise<readonly Effect[]> {
+export async function claimEffects(
+  tx: Tx,
+  input: { countMax: number; holder?: string },
+): Promise<readonly Effect[]> {
   const due = await selectDue(tx, { now: tx.now, countMax: input.countMax })
   if (due.length === 0) return []
   const claimed = await tx.db
     .updateTable('effects')
-    .set((eb) => ({ status: 'sending', attempt_count: eb('attempt_count', '+', 1) }))
+    .set((eb) => ({
+      status: 'sending',
+      sender: input.holder ?? null,
+      attempt_count: eb('attempt_count', '+', 1),
+    }))
     .where(
       'seq',
       'in',

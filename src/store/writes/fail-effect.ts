@@ -9,10 +9,11 @@ import { getEffectRow, isAwaited, resolveWaiting } from './complete-effect.ts'
 
 export async function failEffect(
   tx: Tx,
-  input: { effectId: EffectId; reason: Reason; detail: string; retryAt?: number },
+  input: { effectId: EffectId; holder?: string; reason: Reason; detail: string; retryAt?: number },
 ): Promise<Effect> {
   const effect = await getEffectRow(tx, input.effectId)
   if (effect.status === 'dead') return toEffect(effect)
+  if (input.holder !== undefined && effect.sender !== input.holder) return toEffect(effect)
   // Sent again only for somebody: its run may have ended while it was under way.
   const { reason, detail, retryAt } = (await isAwaited(tx, effect))
     ? input
