@@ -8,6 +8,7 @@ import type { ApiRegistry } from './api/registry/registry-port.ts'
 import type { Config, TrackerConfig } from './config/config.ts'
 import type { Secrets } from './config/secrets.ts'
 import { Coordinator } from './coordinator/coordinator.ts'
+import type { Maintenance } from './coordinator/maintenance/maintenance.ts'
 import type { Project } from './domain/project.ts'
 import type { PullRequest } from './domain/pull-request.ts'
 import type { Host } from './domain/records.ts'
@@ -28,6 +29,7 @@ import { createBubblewrapDriver } from './sandbox/bubblewrap/create-bubblewrap-d
 import type { SandboxDriver } from './sandbox/contract.ts'
 import { createFakeDriver } from './sandbox/fake/create-fake-driver.ts'
 import { createNoneDriver } from './sandbox/none/create-none-driver.ts'
+import { createStateCare } from './state-care.ts'
 import type { AttemptLogs } from './store/attempt-log.ts'
 import type { Store } from './store/contract.ts'
 import { createLogFiles } from './store/log-files/log-files.ts'
@@ -43,8 +45,9 @@ export type Context = {
   readonly registry: Registry
   readonly gateway: Gateway
   readonly coordinator: Coordinator
+  readonly maintenance: Maintenance
   readonly api: Api
-  /** Gives back what was opened here. The coordinator is stopped before. May be called twice. */
+  /** Gives back what was opened here. Maintenance and coordinator are stopped before. May be called twice. */
   close(): Promise<void>
 }
 
@@ -123,11 +126,21 @@ export async function createContext(options: ContextOptions): Promise<Context> {
         pollIntervalMs,
       })),
     })
+    const care = createStateCare({
+      config,
+      store,
+      logs,
+      forges: deps.forges,
+      sweepSandboxes: () => coordinator.sweepSandboxes(),
+      version: options.version,
+      logger,
+    })
     const api = createApi({
       store,
       logs,
       control: coordinator,
       registry: toApiRegistry(registry),
+      maintenance: care.api,
       clock: { now: () => store.now() },
       randomBytes: (count) => randomBytes(count),
       logger,
@@ -143,7 +156,8 @@ export async function createContext(options: ContextOptions): Promise<Context> {
       await Promise.all([...trackers.values()].map((tracker) => tracker.close()))
       await store.close()
     }
-    return { store, logs, host, registry, gateway, coordinator, api, close }
+    const { maintenance } = care
+    return { store, logs, host, registry, gateway, coordinator, maintenance, api, close }
   } catch (error) {
     await store.close()
     throw error

@@ -1,15 +1,20 @@
 /** Life cycle of the daemon: start, serve, stop. */
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { apiSocketPathOf, type Config, type TrackerConfig } from './config/config.ts'
 import type { Secrets } from './config/secrets.ts'
 import { type Context, createContext, createTracker } from './context.ts'
+import { BackupError } from './coordinator/backup/backup-error.ts'
+import { RESTORE_FOLDER } from './coordinator/backup/restore-backup.ts'
 import type { StopMode } from './coordinator/coordinator.ts'
 import { type HttpServer, serveHttpOnTcp, serveHttpOnUnixSocket } from './platform/http-server.ts'
 import { createLogger, type Logger } from './platform/log.ts'
 import { makePrivateDirectory } from './platform/private-directory.ts'
 import { type TrackerCheck, TrackerError } from './tracker/contract.ts'
+
+export { backUpStopped, restoreState } from './state-backup.ts'
 
 export type Daemon = {
   /** Always there while the daemon runs; only its owner can open it */
@@ -46,6 +51,7 @@ export async function startDaemon({ config, secrets, logger: given }: DaemonOpti
   const logger = given ?? createLogger(config.log)
   const warning = await makePrivateDirectory(config.stateDir)
   if (warning !== null) logger.warn({}, warning)
+  await assertRestored(config.stateDir)
   for (const { setting, problem } of secrets.missing) logger.warn({ setting }, problem)
   const version = await readVersion()
   const context = await createContext({
@@ -58,6 +64,7 @@ export async function startDaemon({ config, secrets, logger: given }: DaemonOpti
   const servers: HttpServer[] = []
   try {
     await context.coordinator.start()
+    context.maintenance.start()
     const apiSocketPath = apiSocketPathOf(config)
     const handler = (request: Request, peer: Parameters<Context['api']['fetch']>[1]) =>
       context.api.fetch(request, peer)
@@ -128,10 +135,22 @@ function toDaemon(
   }
 }
 
+/** A restore that was cut off leaves a store that is not there, or work that is not: nothing may begin on it. */
+async function assertRestored(stateDir: string): Promise<void> {
+  const found = await stat(join(stateDir, RESTORE_FOLDER)).catch(() => undefined)
+  if (found === undefined) return
+  throw new BackupError(
+    'damaged',
+    `a restore into ${stateDir} runs, or was cut off: in that case empty the directory and restore again`,
+  )
+}
+
 /** Claiming ends first and the store last: what is being recorded still finds it. */
 async function closeAll(context: Context, servers: readonly HttpServer[], mode: StopMode): Promise<void> {
+  const maintained = context.maintenance.stop()
   await context.coordinator.stop(mode)
   context.api.endStreams()
+  await maintained
   await Promise.all(servers.map((server) => server.close({ graceMs: SERVER_GRACE_MS })))
   await context.close()
 }
@@ -142,7 +161,7 @@ function findGuestDirectory(): string {
   return existsSync(built) ? built : fileURLToPath(new URL('../dist/guest', import.meta.url))
 }
 
-async function readVersion(): Promise<string> {
+export async function readVersion(): Promise<string> {
   const path = fileURLToPath(new URL('../package.json', import.meta.url))
   return (JSON.parse(await readFile(path, 'utf8')) as { version: string }).version
 }

@@ -7,6 +7,7 @@ import type { AttemptLogs } from '../store/attempt-log.ts'
 import type { Store } from '../store/contract.ts'
 import { createAuthenticate, type Peer } from './authenticate.ts'
 import { guardRequest, SECURITY_HEADERS } from './guard-request.ts'
+import type { ApiMaintenance } from './maintenance/maintenance-port.ts'
 import { type ApiEnv, mountOperation } from './mount-operation.ts'
 import { listOperations } from './operations.ts'
 import { ApiProblem, toApiProblem, toProblemBody } from './problem.ts'
@@ -18,6 +19,8 @@ export type ApiDeps = {
   readonly control: CoordinatorControl
   /** Absent: agents and workflows can be read, not registered */
   readonly registry?: ApiRegistry
+  /** Absent: nothing is removed, backed up or measured */
+  readonly maintenance?: ApiMaintenance
   readonly clock: { now(): number }
   readonly randomBytes: (count: number) => Uint8Array
   readonly logger: ApiLogger

@@ -5,6 +5,8 @@ import { checkReady } from './health/check-ready.ts'
 import { getHealth } from './health/get-health.ts'
 import { getMetrics } from './health/get-metrics.ts'
 import { getVersion } from './health/get-version.ts'
+import { collectGarbage } from './maintenance/collect-garbage.ts'
+import { createBackup } from './maintenance/create-backup.ts'
 import type { ApiOperation } from './operation.ts'
 import { createProject } from './projects/create-project.ts'
 import { getProject } from './projects/get-project.ts'
@@ -126,6 +128,9 @@ export function listOperations(deps: ApiDeps, ended: AbortSignal): readonly ApiO
     createToken(deps),
     listTokens(deps),
     revokeToken(deps),
+
+    collectGarbage(deps),
+    createBackup(deps),
 
     checkLive(deps),
     checkReady(deps),

@@ -161,6 +161,13 @@ export const COMMANDS: readonly CommandSpec[] = [
     summary: 'check every prerequisite, with its fix',
     load: () => import('./local/doctor.ts'),
   },
+  { name: 'gc', summary: 'remove what ended long ago, now', load: () => import('./gc.ts') },
+  { name: 'backup', summary: 'copy everything to a new folder', load: () => import('./backup.ts') },
+  {
+    name: 'restore',
+    summary: 'fill an empty state directory from a backup',
+    load: () => import('./local/restore.ts'),
+  },
   {
     name: 'demo',
     summary: 'show the whole path on a small repository',

@@ -1,10 +1,14 @@
 import type { Command } from 'commander'
+import type { SwarmClient } from '../client/client.ts'
 import { escapeLine } from './escape-text.ts'
 import { EXIT } from './exit-codes.ts'
 import { formatAge, formatSince, paintStatus } from './format.ts'
+import { formatBytes } from './format-bytes.ts'
 import type { Act } from './program.ts'
 import { showFields } from './show-fields.ts'
 import { showOne } from './show-one.ts'
+
+type Health = Awaited<ReturnType<SwarmClient['health']['get']>>
 
 const STATUS_COLOR: Readonly<Record<string, string>> = { ok: 'ok', degraded: 'waiting', failing: 'failed' }
 
@@ -41,6 +45,7 @@ export function configure(command: Command, act: Act): void {
               ['sandbox trouble', sandbox.reason],
               ['sandbox fix', sandbox.fix],
               ['dead effects', figures.deadEffectCount || null],
+              ['disk', health.disk === undefined ? null : formatDisk(health.disk)],
             ])
             for (const { name, ok, detail } of health.checks) {
               const mark = ok ? output.colors.green('ok  ') : output.colors.red('FAIL')
@@ -51,6 +56,14 @@ export function configure(command: Command, act: Act): void {
         return health.isLive && health.isReady ? EXIT.ok : EXIT.failed
       }),
     )
+}
+
+function formatDisk({ freeBytes, bytesByKind }: NonNullable<Health['disk']>): string {
+  const kinds = Object.entries(bytesByKind).filter(([, bytes]) => bytes > 0)
+  return [
+    `${formatBytes(freeBytes)} free`,
+    ...kinds.map(([kind, bytes]) => `${kind} ${formatBytes(bytes)}`),
+  ].join(', ')
 }
 
 function formatCounts(counts: Readonly<Record<string, number>>): string {

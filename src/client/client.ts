@@ -7,6 +7,7 @@ import {
   getMetricsSpec,
   getVersionSpec,
 } from '../rest-schema/operations/health.ts'
+import { collectGarbageSpec, createBackupSpec } from '../rest-schema/operations/maintenance.ts'
 import {
   createProjectSpec,
   getProjectSpec,
@@ -60,6 +61,8 @@ export type ClientOptions = {
 export type SwarmClient = ReturnType<typeof createClient>
 
 const TIMEOUT_MS = 90_000
+/** A day: the longest that a timer of a call that may be slow is good for */
+const LONG_TIMEOUT_MS = 24 * 60 * 60 * 1000
 
 /** The typed client. Every method throws ApiError when the server says no, ConnectionError when it is silent. */
 export function createClient(options: ClientOptions) {
@@ -90,6 +93,13 @@ export function createClient(options: ClientOptions) {
       list: (options: CallOptions = {}) => call(transport, listTokensSpec, options),
       revoke: (tokenId: string, options: CallOptions = {}) =>
         call(transport, revokeTokenSpec, { ...options, params: { tokenId } }),
+    },
+    /** Without a time limit of their own: they take as long as there is to do. */
+    maintenance: {
+      collectGarbage: (body: BodyInputOf<typeof collectGarbageSpec> = {}, options: CallOptions = {}) =>
+        call({ ...transport, timeoutMs: LONG_TIMEOUT_MS }, collectGarbageSpec, { ...options, body }),
+      backUp: (body: BodyInputOf<typeof createBackupSpec>, options: CallOptions = {}) =>
+        call({ ...transport, timeoutMs: LONG_TIMEOUT_MS }, createBackupSpec, { ...options, body }),
     },
     trackers: {
       list: (options: CallOptions = {}) => call(transport, listTrackersSpec, options),

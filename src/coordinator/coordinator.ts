@@ -177,6 +177,11 @@ export class Coordinator implements CoordinatorControl {
     return await takeTicket(deps, claim, proof, AbortSignal.timeout(TAKE_TIMEOUT_MS))
   }
 
+  /** Removes sandboxes that nobody drives, with all that belongs to them. */
+  async sweepSandboxes(): Promise<void> {
+    await this.#reconciler.sweep()
+  }
+
   async explainRoute(ticketId: TicketId): Promise<RouteExplanation> {
     return await this.#translator.explain(ticketId, AbortSignal.timeout(EXPLAIN_TIMEOUT_MS))
   }

@@ -93,7 +93,7 @@ function toDirName(projectId: string): string {
 }
 
 /** Made aside and moved into place, so that a crash never leaves half a mirror under its name. */
-async function ensureRepository(git: Git, gitDir: string, signal: AbortSignal): Promise<void> {
+export async function ensureRepository(git: Git, gitDir: string, signal: AbortSignal): Promise<void> {
   if ((await stat(join(gitDir, 'HEAD')).catch(() => undefined)) !== undefined) return
   const unfinished = `${gitDir}.${randomUUID()}.part`
   try {

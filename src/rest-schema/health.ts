@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { diskSchema } from './maintenance.ts'
 import { instantSchema } from './text.ts'
 
 export const probeSchema = z.object({ status: z.enum(['ok', 'failing']) }).meta({ id: 'Probe' })
@@ -36,6 +37,7 @@ export const healthSchema = z
       limits: z.enum(['hard', 'soft', 'none']),
       isolation: z.string(),
     }),
+    disk: diskSchema.optional().meta({ description: 'Absent where there is no state directory' }),
   })
   .meta({ id: 'Health' })
 export type HealthBody = z.output<typeof healthSchema>

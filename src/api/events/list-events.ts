@@ -7,6 +7,7 @@ import { getTicket } from '../find-by-ref.ts'
 import { operation } from '../operation.ts'
 import { ApiProblem } from '../problem.ts'
 import { withoutUndefined } from '../without-undefined.ts'
+import { assertKept } from './assert-kept.ts'
 import { toEventBody } from './event-body.ts'
 import { streamEvents } from './stream-events.ts'
 
@@ -26,15 +27,18 @@ export function listEvents({ store, ended }: ListEventsDeps) {
   return operation(listEventsSpec, async ({ query, headers }) => {
     const ticket = query.ticket === undefined ? undefined : await getTicket(store.read, query.ticket)
     const filter = withoutUndefined({ ticketId: ticket?.id, runId: query.run, types: query.type })
-    if (!(headers.get('accept') ?? '').includes('text/event-stream')) {
+    const isStream = (headers.get('accept') ?? '').includes('text/event-stream')
+    const after = (isStream ? readLastEventId(headers) : undefined) ?? query.after
+    await assertKept(store.read, after ?? 0, filter)
+    if (!isStream) {
       const events = await store.read.listEvents({
         ...filter,
-        afterSeq: query.after ?? 0,
+        afterSeq: after ?? 0,
         countMax: query.limit,
       })
-      return { status: 200, body: toPage(events, query.after ?? 0) }
+      return { status: 200, body: toPage(events, after ?? 0) }
     }
-    const afterSeq = await toStart(store, readLastEventId(headers) ?? query.after)
+    const afterSeq = await toStart(store, after)
     const body = toByteStream((signal) => streamEvents({ store, filter, afterSeq, signal }), ended)
     return new Response(body, { headers: { 'content-type': 'text/event-stream; charset=utf-8' } })
   })

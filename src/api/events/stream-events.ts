@@ -9,6 +9,8 @@ const SILENCE_MS = 15_000
 /** Commits of another process wake nobody here, `ms` */
 const LOOK_AGAIN_MS = 2_000
 const PAGE_COUNT = 200
+/** One who takes nothing for this long comes again: only then is he told whether events are gone meanwhile, `ms` */
+const STALL_MAX_MS = 30_000
 
 /**
  * Server-sent events from a place in the sequence on. Every event is read from the store, in order; a commit in
@@ -29,9 +31,12 @@ export async function* streamEvents(input: {
   })
   let afterSeq = input.afterSeq
   let silentMs = 0
+  let lookedAt = performance.now()
   try {
     yield encoder.encode(`id: ${afterSeq}\nevent: opened\ndata: {}\n\n`)
     while (!signal.aborted) {
+      if (performance.now() - lookedAt > STALL_MAX_MS) return
+      lookedAt = performance.now()
       wake.reset()
       const events = await store.read.listEvents({ ...filter, afterSeq, countMax: PAGE_COUNT })
       afterSeq = events.at(-1)?.seq ?? afterSeq

@@ -2,6 +2,7 @@ import type { HealthReport } from '../../coordinator/control.ts'
 import type { HealthBody } from '../../rest-schema/health.ts'
 import type { StoreFigures } from '../../store/contract.ts'
 import { toInstantOrNull } from '../instant.ts'
+import type { DiskReport } from '../maintenance/maintenance-port.ts'
 
 /** Leases are renewed several times in their life; held runs without any renewal for this long have no keeper, `ms` */
 const RENEWAL_AGE_MAX_MS = 60_000
@@ -14,12 +15,14 @@ export function deriveHealth(
   report: HealthReport,
   figures: StoreFigures,
   limits: { readonly now: number; readonly pendingAgeMaxMs: number },
+  disk?: DiskReport,
 ): HealthBody {
   const checks = [
     ...report.checks.map((check) => ({ ...check })),
     checkPending(report, figures, limits.pendingAgeMaxMs),
     checkRenewals(report, limits.now),
     checkEffects(figures),
+    ...(disk === undefined ? [] : [checkDisk(disk)]),
   ]
   const { lastClaimAt, lastRenewalAt, lastCompletionAt, ...rest } = report.figures
   return {
@@ -43,6 +46,7 @@ export function deriveHealth(
       runCounts: figures.runCounts,
     },
     sandbox: report.sandbox,
+    ...(disk === undefined ? {} : { disk: { ...disk, measuredAt: toInstantOrNull(disk.measuredAt) } }),
   }
 }
 
@@ -87,4 +91,21 @@ function checkEffects({ deadEffectCount }: StoreFigures): Check {
   const name = 'outside-effects-get-through'
   if (deadEffectCount === 0) return { name, ok: true, detail: 'none was given up' }
   return { name, ok: false, detail: `${deadEffectCount} were given up and wait for a person` }
+}
+
+/** Less than this share, or these bytes where the share is larger, and there is still time to make room */
+const FREE_SHARE_MIN = 0.05
+const FREE_BYTES_CAP = 5 * 1024 ** 3
+const FREE_BYTES_MIN = 256 * 1024 ** 2
+
+function checkDisk({ freeBytes, totalBytes }: DiskReport): Check {
+  const wantedBytes = Math.max(FREE_BYTES_MIN, Math.min(totalBytes * FREE_SHARE_MIN, FREE_BYTES_CAP))
+  const free = `${toMib(freeBytes)} MiB of ${toMib(totalBytes)} are free for the state directory`
+  if (freeBytes >= wantedBytes) return { name: 'disk-has-room', ok: true, detail: free }
+  const detail = `${free}, ${toMib(wantedBytes)} are wanted: make room, or keep less (swarm gc, retention)`
+  return { name: 'disk-has-room', ok: false, detail }
+}
+
+function toMib(bytes: number): number {
+  return Math.floor(bytes / 1024 ** 2)
 }

@@ -1,14 +1,11 @@
 import type { HealthBody } from '../../rest-schema/health.ts'
 import { getMetricsSpec } from '../../rest-schema/operations/health.ts'
 import { operation } from '../operation.ts'
-import { deriveHealth } from './derive-health.ts'
-import type { GetHealthDeps } from './get-health.ts'
+import { type GetHealthDeps, readHealth } from './get-health.ts'
 
-export function getMetrics({ store, control, config }: GetHealthDeps) {
+export function getMetrics(deps: GetHealthDeps) {
   return operation(getMetricsSpec, async () => {
-    const [report, figures] = await Promise.all([control.health(), store.read.getFigures()])
-    const { pendingAgeMaxMs } = config
-    const health = deriveHealth(report, figures, { now: store.now(), pendingAgeMaxMs })
+    const health = await readHealth(deps)
     return new Response(toPrometheusText(health), {
       headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' },
     })
@@ -23,7 +20,7 @@ type Metric = {
   readonly values: Readonly<Record<string, number>>
 }
 
-function toPrometheusText({ figures, status, isLive, isReady }: HealthBody): string {
+function toPrometheusText({ figures, status, isLive, isReady, disk }: HealthBody): string {
   const gauge = (name: string, help: string, value: number): Metric => ({
     name,
     help,
@@ -53,7 +50,27 @@ function toPrometheusText({ figures, status, isLive, isReady }: HealthBody): str
       values: { '': figures.lastEventSeq },
     },
   ]
-  return metrics.map(toLines).join('')
+  return [...metrics, ...toDiskMetrics(disk)].map(toLines).join('')
+}
+
+function toDiskMetrics(disk: HealthBody['disk']): Metric[] {
+  if (disk === undefined) return []
+  const kinds = Object.entries(disk.bytesByKind).map(([kind, bytes]) => [`{kind="${kind}"}`, bytes])
+  const type = 'gauge'
+  return [
+    {
+      name: 'swarm_disk_free_bytes',
+      help: 'Room on the file system of the state directory',
+      type,
+      values: { '': disk.freeBytes },
+    },
+    {
+      name: 'swarm_state_bytes',
+      help: 'What lies in the state directory, measured every hour',
+      type,
+      values: Object.fromEntries(kinds),
+    },
+  ]
 }
 
 function byStatus(name: string, help: string, counts: Readonly<Record<string, number>>): Metric {
