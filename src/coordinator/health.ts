@@ -80,9 +80,14 @@ function checkTracker(report: TrackerReport): HealthReport['checks'][number] {
 /** Time between two looks at how late a timer is, `ms`; more of them would be most of what an idle daemon does */
 const SAMPLE_MS = 100
 
-/** How late timers are: what blocks the event loop blocks leases. */
+/** Time that one histogram covers, `ms` */
+const WINDOW_MS = 60_000
+
+/** How late timers are: what blocks the event loop blocks leases. Reading it changes nothing for the next reader. */
 export class EventLoopMeter {
   readonly #histogram = monitorEventLoopDelay({ resolution: SAMPLE_MS })
+  #windowBeganAt = performance.now()
+  #lastWindowMs = 0
 
   start(): void {
     this.#histogram.enable()
@@ -92,11 +97,17 @@ export class EventLoopMeter {
     this.#histogram.disable()
   }
 
-  /** 99th percentile since the last call, `ms` */
+  /** 99th percentile, `ms`: the worse of the window under way and the one before it */
   p99Ms(): number {
     // The histogram holds the time between two samples, of which a part was meant to pass.
     const ms = Math.max(0, this.#histogram.percentile(99) / 1e6 - SAMPLE_MS)
-    this.#histogram.reset()
-    return Number.isFinite(ms) ? Math.round(ms * 10) / 10 : 0
+    const windowMs = Number.isFinite(ms) ? Math.round(ms * 10) / 10 : 0
+    const worseMs = Math.max(this.#lastWindowMs, windowMs)
+    if (performance.now() - this.#windowBeganAt >= WINDOW_MS) {
+      this.#lastWindowMs = windowMs
+      this.#windowBeganAt = performance.now()
+      this.#histogram.reset()
+    }
+    return worseMs
   }
 }
