@@ -169,13 +169,13 @@ test('copies of agent packages that no record names go after a day', async () =>
     actor: 'test',
   })
   for (const name of ['coder/1.0.0', 'coder/2.0.0', 'coder/.new-1', 'coder/3.0.0']) {
-    await mkdir(join(folder.path, 'registry', name), { recursive: true })
+    await mkdir(join(folder.path, 'registry', 'agents', name), { recursive: true })
     const at = name === 'coder/3.0.0' ? Date.now() : Date.now() - 2 * DAY_MS
-    await utimes(join(folder.path, 'registry', name), at / 1000, at / 1000)
+    await utimes(join(folder.path, 'registry', 'agents', name), at / 1000, at / 1000)
   }
   expect((await round(FOREVER, { isDryRun: true })).packageCount).toBe(2)
   expect((await round(FOREVER)).packageCount).toBe(2)
-  expect((await list('registry/coder')).sort()).toEqual(['1.0.0', '3.0.0'])
+  expect((await list('registry/agents/coder')).sort()).toEqual(['1.0.0', '3.0.0'])
 })
 
 test('P13: names of work go with their tickets; a commit that no pushed branch holds is kept under another', async () => {

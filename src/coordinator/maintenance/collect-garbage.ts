@@ -61,7 +61,7 @@ export async function collectGarbage(
   })
   const packageCount = await prunePackages({
     read: store.read,
-    directory: places.registry,
+    directory: join(places.registry, 'agents'),
     now,
     isDryRun,
     signal,
