@@ -1,4 +1,5 @@
 /** What the owner's constraints, triggers and keys say to our writes, and that a check hears it before. */
+import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Tracker, WriteBackInput } from '../../src/tracker/contract.ts'
 import { type ForeignDatabase, makeForeignDatabase } from '../support/foreign-database.ts'
@@ -183,6 +184,19 @@ describe('triggers', () => {
       { was: 'in_progress', became: 'done' },
     ])
     expect(database.rows(`select rowid as id from words where words match 't'`)).toEqual([{ id: 1 }])
+  })
+
+  test('one with texts in double quotes, as the usual library takes them, goes on working', async () => {
+    const database = await make()
+    const owner = new DatabaseSync(database.path, { enableDoubleQuotedStringLiterals: true })
+    owner.exec(`insert into tickets (id, title) values ('1', 'T');
+      create trigger guard before update on tickets when new.status = "archived" begin
+        select raise(abort, "never");
+      end`)
+    owner.close()
+    const tracker = database.track()
+    expect(await tracker.check(signal())).toMatchObject({ isUsable: true })
+    expect(await take(tracker)).toMatchObject({ kind: 'taken' })
   })
 
   test('one that reads another table is tried with what that table holds', async () => {

@@ -13,7 +13,7 @@ import { readInstant, type Spelling, spellInstant } from './instant.ts'
 import type { MappedPart } from './mapping.ts'
 import type { Source } from './read-tickets.ts'
 import { WRITTEN_PARTS } from './resolve-table.ts'
-import { bounded, columnOf, exactly, fromTable, isOneOf, quoteName } from './row-sql.ts'
+import { bounded, exactly, fromTable, isOneOf, quoteName } from './row-sql.ts'
 import { toSettingName } from './setting-name.ts'
 import type { Row } from './statements.ts'
 
@@ -32,6 +32,8 @@ const CHANGED_PARTS = [
 type ChangedPart = (typeof CHANGED_PARTS)[number]
 const CELL_BYTES_MAX = 1_048_576
 const BY_CHARS_MAX = 200
+/** Rows that are looked at for how instants are spelled, while nobody else can write */
+const SPELLING_ROW_COUNT_MAX = 1_000
 
 type Changes = ReadonlyMap<ChangedPart, Cell>
 
@@ -170,9 +172,10 @@ function findSpelling({ file, table }: Source, row: Row): Spelling | undefined {
   if (table.columns.updatedAt === undefined) return undefined
   const own = readInstant(row.updatedAt ?? null)
   if (own !== undefined) return own.spelling
-  const updatedAt = columnOf(table, 'updatedAt')
   const others = file.rows(
-    `select ${bounded(table, 'updatedAt', 100)} as cell from ${fromTable(table)} where ${updatedAt} is not null limit 20`,
+    `select cell from (
+       select ${bounded(table, 'updatedAt', 100)} as cell from ${fromTable(table)} limit ${SPELLING_ROW_COUNT_MAX}
+     ) where cell is not null limit 20`,
   )
   for (const { cell } of others) {
     const found = readInstant(cell ?? null)
