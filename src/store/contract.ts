@@ -415,8 +415,8 @@ export type StoreWriter = {
    */
   claimNext(input: ClaimInput): Promise<Claim | undefined>
   /**
-   * For an outside agent: the run has the workflow `external`. A named ticket that is not claimable throws
-   * `NotClaimableError` with its status.
+   * For an outside agent: the run has the workflow `external`. By filters, a ticket that names another workflow is
+   * passed over: it is a coordinator's. A named ticket that is not claimable throws `NotClaimableError` with its status.
    */
   claimTicket(input: ClaimTicketInput): Promise<Claim | undefined>
   /** Renews every named lease that is still ours, in one transaction, without events. */

@@ -479,6 +479,13 @@ for (const { name, open, isDurable, isConcurrent } of STORES) {
         expect((await store.read.listAttempts({})).length).toBe(0)
       })
 
+      test('a ticket that names another workflow is not offered to outside agents, but given when it is named', async () => {
+        const { id } = await create({ workflow: 'linear' })
+        expect(await store.write.claimTicket({ holder: 'agent', leaseTtlMs: 60_000 })).toBeUndefined()
+        const named = await store.write.claimTicket({ holder: 'agent', leaseTtlMs: 60_000, ticketId: id })
+        expect(named?.ticket.id).toBe(id)
+      })
+
       test('a ticket that names the workflow external is left to outside agents', async () => {
         const { id } = await create({ workflow: 'external' })
         expect(await store.write.claimNext({ holder: HOLDER, leaseTtlMs: LEASE_TTL_MS })).toBeUndefined()

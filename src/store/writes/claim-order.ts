@@ -17,8 +17,8 @@ export type TicketChoice = {
   /** Every one of these is on the ticket */
   readonly labels?: readonly string[]
   readonly types?: readonly string[]
-  /** Without the tickets that name the workflow `external`: they are left to outside agents */
-  readonly isForCoordinator?: boolean
+  /** A ticket that names a workflow is left to coordinators, one that names `external` to outside agents */
+  readonly claimant: 'coordinator' | 'outside_agent'
 }
 
 /** The best of both queues, locked where rows can be locked. A run that was begun goes before a ticket of the same place. */
@@ -43,10 +43,10 @@ type Mode = 'peek' | 'lock'
 
 const selectBestTicket = {
   peek: prepareQuery((base, { now }: { readonly now: number }) =>
-    toTicketQuery(base, now, { isForCoordinator: true }),
+    toTicketQuery(base, now, { claimant: 'coordinator' }),
   ),
   lock: prepareQuery((base, { now }: { readonly now: number }) =>
-    lockTickets(base, toTicketQuery(base, now, { isForCoordinator: true })),
+    lockTickets(base, toTicketQuery(base, now, { claimant: 'coordinator' })),
   ),
 }
 
@@ -69,7 +69,11 @@ function toTicketQuery({ db }: Pick<Tx, 'db'>, now: number, choice: TicketChoice
     .select(['t.id as ticketId', 't.priority', 't.created_at as createdAt', 't.number as ticketNumber'])
     .where('t.status', '=', sql.lit('pending'))
     .where(isDue('t.not_before', now))
-  if (choice.isForCoordinator === true) query = query.where(isNotExternal('t.workflow'))
+  if (choice.claimant === 'coordinator') query = query.where(isNotExternal('t.workflow'))
+  else
+    query = query.where(({ or, eb }) =>
+      or([eb('t.workflow', 'is', null), eb('t.workflow', '=', EXTERNAL_WORKFLOW)]),
+    )
   if (choice.projectId !== undefined) query = query.where('t.project_id', '=', choice.projectId)
   if (choice.types !== undefined && choice.types.length > 0) query = query.where('t.type', 'in', choice.types)
   for (const label of new Set(choice.labels ?? [])) {

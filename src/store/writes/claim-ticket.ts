@@ -8,7 +8,7 @@ import { getTicketRow } from './move-ticket.ts'
 
 export async function claimTicket(tx: Tx, input: ClaimTicketInput): Promise<Claim | undefined> {
   if (input.ticketId === undefined) {
-    const best = await findBestTicket(tx, input)
+    const best = await findBestTicket(tx, { ...input, claimant: 'outside_agent' })
     return best === undefined ? undefined : await beginRun(tx, best.ticketId, input, EXTERNAL_WORKFLOW)
   }
   const ticket = await getTicketRow(tx, input.ticketId)
