@@ -29,7 +29,8 @@ export async function backUpState(
 
 /** While no daemon runs; the store is copied as it is, whatever version it has. @throws BackupError, StoreError */
 export async function backUpStopped(config: Config, request: BackupRequest): Promise<BackupReport> {
-  return await backUp(config, request, (path) => copyStoppedStore(config.store.path, path))
+  const storePath = getStorePath(config)
+  return await backUp(config, request, (path) => copyStoppedStore(storePath, path))
 }
 
 async function backUp(
@@ -37,9 +38,7 @@ async function backUp(
   request: BackupRequest,
   copy: (path: string) => Promise<void>,
 ): Promise<BackupReport> {
-  if (config.store.kind !== 'sqlite') {
-    throw new BackupError('unsupported', 'the store is not a file: back it up with the means of its database')
-  }
+  getStorePath(config)
   return await createBackup({
     ...request,
     stateDir: config.stateDir,
@@ -66,18 +65,25 @@ export async function restoreState(
   source: string,
   signal: AbortSignal,
 ): Promise<RestoredState> {
-  if (config.store.kind !== 'sqlite') {
-    throw new BackupError('unsupported', 'the store is not a file: restore it with the means of its database')
-  }
+  const storePath = getStorePath(config)
   const { stateDir } = config
   const manifest = await restoreBackup({
     source,
     stateDir,
-    storePath: config.store.path,
+    storePath,
     adoptStore: (path, from) => relocateCopy(path, { versionMax: MIGRATIONS.length, from, to: stateDir }),
     openMirrors: (mirrorsDir) => createMirrorCopies({ mirrorsDir, run: runProcess }),
     signal,
   })
   const { createdAt, files, store } = manifest
   return { stateDir, createdAt, fileCount: files.length, lastEventSeq: store.lastEventSeq }
+}
+
+/** @throws BackupError when the store is not a file of ours */
+function getStorePath({ store }: Config): string {
+  if (store.kind === 'sqlite') return store.path
+  throw new BackupError(
+    'unsupported',
+    'the store is a database of its own: back up and restore it with its own means, and the state directory with it',
+  )
 }

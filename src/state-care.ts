@@ -19,12 +19,11 @@ export function createStateCare(input: {
   readonly logger: Logger
 }): { readonly maintenance: Maintenance; readonly api: ApiMaintenance } {
   const { config, store, version } = input
-  const { kind } = config.store
   const maintenance = new Maintenance({
     ...input,
     policy: config.retention,
     stateDir: config.stateDir,
-    storePaths: kind === 'sqlite' ? ['', '-wal'].map((ending) => `${config.store.path}${ending}`) : [],
+    storePaths: toStorePaths(config),
   })
   return {
     maintenance,
@@ -41,4 +40,8 @@ export function createStateCare(input: {
       },
     },
   }
+}
+
+function toStorePaths({ store }: Config): readonly string[] {
+  return store.kind === 'sqlite' ? [store.path, `${store.path}-wal`] : []
 }

@@ -16,11 +16,7 @@ export async function backUpWithoutDaemon(context: CliContext, target: string, h
     places,
     flags: toOverrides(globals),
   })
-  const { path } = config.store
-  if ((await stat(path).catch(() => undefined)) === undefined) {
-    const hint = 'is it the right state directory? swarm config explain'
-    throw new CliError(EXIT.notFound, `there is nothing to back up: ${path} does not exist`, { hint })
-  }
+  if (config.store.kind === 'sqlite') await assertThere(config.store.path)
   try {
     const report = await backUpStopped(config, {
       target,
@@ -32,4 +28,10 @@ export async function backUpWithoutDaemon(context: CliContext, target: string, h
   } catch (error) {
     throw asCliError(error)
   }
+}
+
+async function assertThere(path: string): Promise<void> {
+  if ((await stat(path).catch(() => undefined)) !== undefined) return
+  const hint = 'is it the right state directory? swarm config explain'
+  throw new CliError(EXIT.notFound, `there is nothing to back up: ${path} does not exist`, { hint })
 }
