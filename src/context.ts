@@ -1,6 +1,5 @@
 /** The composition root: builds every part once and ties them together. Imported by main.ts and test/support only. */
 import { randomBytes } from 'node:crypto'
-import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { createPackageAdapter } from './agent/package/package-adapter.ts'
 import { type Api, createApi } from './api/api.ts'
@@ -20,9 +19,10 @@ import { createGitForge } from './forge/git/git-forge.ts'
 import { createLocalForge } from './forge/local/local-forge.ts'
 import type { Gateway } from './gateway/contract.ts'
 import { createGateway } from './gateway/create-gateway.ts'
+import { openStore } from './open-store.ts'
 import { type Clock, systemClock } from './platform/clock.ts'
 import type { Logger } from './platform/log.ts'
-import { readBootId } from './platform/process-identity.ts'
+import { registerHost } from './register-host.ts'
 import type { Registry } from './registry/contract.ts'
 import { createRegistry } from './registry/create-registry.ts'
 import { createBubblewrapDriver } from './sandbox/bubblewrap/create-bubblewrap-driver.ts'
@@ -33,7 +33,6 @@ import { createStateCare } from './state-care.ts'
 import type { AttemptLogs } from './store/attempt-log.ts'
 import type { Store } from './store/contract.ts'
 import { createLogFiles } from './store/log-files/log-files.ts'
-import { openSqliteStore } from './store/sqlite/sqlite-store.ts'
 import type { Tracker } from './tracker/contract.ts'
 import { createSqliteTableTracker } from './tracker/sqlite-table/create-sqlite-table-tracker.ts'
 import { toMapping } from './tracker/sqlite-table/to-mapping.ts'
@@ -79,12 +78,7 @@ const HAND_OFF_MS = 10 * 60_000
 export async function createContext(options: ContextOptions): Promise<Context> {
   const { config, secrets, logger, overrides = {} } = options
   const clock = overrides.clock ?? systemClock
-  const store = await openSqliteStore({
-    path: config.store.path,
-    clock,
-    randomBytes: (count) => randomBytes(count),
-    logger,
-  })
+  const store = await openStore(config, { secrets, logger, clock })
   try {
     const logs = createLogFiles({ directory: join(config.stateDir, 'logs'), clock })
     const registry = createRegistry({ records: store, directory: join(config.stateDir, 'registry') })
@@ -162,17 +156,6 @@ export async function createContext(options: ContextOptions): Promise<Context> {
     await store.close()
     throw error
   }
-}
-
-async function registerHost(store: Store, config: Config): Promise<Host> {
-  return await store.write.registerHost({
-    name: hostname(),
-    // Every start is a new holder, so that what an earlier one left can be told from what this one holds.
-    holder: `${hostname()}:${process.pid}:${randomBytes(6).toString('hex')}`,
-    pid: process.pid,
-    bootId: await readBootId(),
-    slotCount: config.slotCount,
-  })
 }
 
 function toEngineSettings(config: Config, host: Host): EngineDeps['settings'] {

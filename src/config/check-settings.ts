@@ -1,4 +1,5 @@
 import { parseDurationMs } from '../platform/duration.ts'
+import { isPostgresLocation, parsePostgresLocation } from '../store/postgres-location.ts'
 import { checkTrackers } from './check-trackers.ts'
 import type { SettingProblem } from './setting-types.ts'
 import type { Settings } from './settings-schema.ts'
@@ -10,7 +11,7 @@ const POLL_INTERVAL_MS_MIN = 10
 export function checkSettings(settings: Settings): readonly SettingProblem[] {
   return [
     ...checkTimes(settings),
-    ...checkStore(settings.store),
+    ...checkStore(settings),
     ...checkEgress(settings.egress),
     ...checkRoutes(settings.routes),
     ...checkForges(settings.forges),
@@ -47,17 +48,18 @@ function checkTimes({ lease, retry, poll }: Settings): SettingProblem[] {
   return problems
 }
 
-function checkStore(store: string): SettingProblem[] {
+function checkStore({ store, 'store-password': password }: Settings): SettingProblem[] {
+  if (isPostgresLocation(store)) {
+    const location = parsePostgresLocation(store)
+    return typeof location === 'string' ? [{ path: ['store'], message: location, hint: null }] : []
+  }
   const match = /^sqlite:(.+)$/.exec(store)
-  if (match !== null && match[1] !== ':memory:') return []
-  const isPostgres = /^postgres(ql)?:/.test(store)
-  return [
-    {
-      path: ['store'],
-      message: isPostgres ? 'names PostgreSQL, which this version does not have' : 'expects sqlite:FILE',
-      hint: 'write sqlite:swarm.db for a file in the state directory',
-    },
-  ]
+  if (match === null || match[1] === ':memory:') {
+    const hint = 'write sqlite:swarm.db for a file in the state directory'
+    return [{ path: ['store'], message: 'expects sqlite:FILE or postgres://user@host:port/database', hint }]
+  }
+  if (password === undefined || password === null) return []
+  return [{ path: ['store-password'], message: 'is for a store in PostgreSQL', hint: null }]
 }
 
 function checkEgress(egress: Settings['egress']): SettingProblem[] {

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { JsonObject } from '../domain/json.ts'
 import type { TicketStatus } from '../domain/status.ts'
+import type { PostgresLocation } from '../store/postgres-location.ts'
 import type { TRACKER_COLUMNS } from './tracker-settings.ts'
 
 /** The daemon's configuration, complete: every default filled in, every path absolute, no secret in it. */
@@ -8,6 +9,8 @@ export type Config = {
   /** Absolute directory that holds the store, sockets, mirrors, logs and sandboxes */
   readonly stateDir: string
   readonly store: StoreConfig
+  /** What this machine is called among the hosts of a shared store; `null`: its host name */
+  readonly hostName: string | null
   /** TCP address of the API beside its unix socket */
   readonly listen: ListenConfig
   /** Runs held at a time */
@@ -31,8 +34,15 @@ export type Config = {
   readonly log: LogConfig
 }
 
-/** `path` is absolute */
-export type StoreConfig = { readonly kind: 'sqlite'; readonly path: string }
+export type StoreConfig =
+  /** `path` is absolute */
+  | { readonly kind: 'sqlite'; readonly path: string }
+  | {
+      readonly kind: 'postgres'
+      readonly location: PostgresLocation
+      /** `null`: `PGPASSWORD`, the password file, or none at all */
+      readonly password: SecretReference | null
+    }
 
 export type ListenConfig = {
   readonly host: string

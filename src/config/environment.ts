@@ -11,6 +11,7 @@ export type SettingVariable = {
 export const SETTING_VARIABLES: readonly SettingVariable[] = [
   { variable: 'SWARM_STATE_DIR', setting: 'state-dir', type: 'text' },
   { variable: 'SWARM_STORE', setting: 'store', type: 'text' },
+  { variable: 'SWARM_HOST', setting: 'host', type: 'text' },
   { variable: 'SWARM_LISTEN_HOST', setting: 'listen.host', type: 'text' },
   { variable: 'SWARM_LISTEN_PORT', setting: 'listen.port', type: 'number-or-none' },
   { variable: 'SWARM_SLOTS', setting: 'slots', type: 'number' },
@@ -42,6 +43,11 @@ export const OTHER_VARIABLES: readonly { readonly variable: string; readonly mea
   },
   { variable: 'SWARM_RUN_TOKEN', meaning: 'inside a sandbox: the credential of the run' },
   { variable: 'SWARM_GATEWAY_URL', meaning: 'inside a sandbox: the way out' },
+  {
+    variable: 'PGPASSWORD',
+    meaning: 'password of a store in PostgreSQL, unless `store-password` names another place',
+  },
+  { variable: 'PGPASSFILE', meaning: 'file with passwords of PostgreSQL, instead of `~/.pgpass`' },
   { variable: 'ANTHROPIC_API_KEY', meaning: 'key of the default model route, unless configured otherwise' },
   { variable: 'XDG_CONFIG_HOME', meaning: 'where the configuration of an ordinary user is looked for' },
   { variable: 'XDG_STATE_HOME', meaning: 'where the state of an ordinary user lives' },

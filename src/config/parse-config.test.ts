@@ -48,6 +48,7 @@ test('every setting can be written', () => {
   const { config } = parse(`
 state-dir: ../state
 store: sqlite:tickets.db
+host: build-1
 listen: { host: 0.0.0.0, port: null, allowed-hosts: [Swarm.Example.org] }
 slots: 4
 sandbox: { driver: none, memory-mib: 512, processes: 64, disk-mib: 256, timeout: 1h30m, warm: 0 }
@@ -80,6 +81,7 @@ log: { level: debug, format: pretty }
   expect(config).toEqual({
     stateDir: '/etc/state',
     store: { kind: 'sqlite', path: '/etc/state/tickets.db' },
+    hostName: 'build-1',
     listen: { host: '0.0.0.0', port: null, allowedHosts: ['swarm.example.org'] },
     slotCount: 4,
     sandbox: {
@@ -194,8 +196,17 @@ test.each([
     'config.yaml:1:29: lease.deadman must be shorter than lease.ttl (10s)',
   ],
   ['retry: { backoff: 10m }', 'retry.backoff must not be longer than retry.backoff-max (5m)'],
-  ['store: mysql://x', 'store expects sqlite:FILE'],
-  ['store: postgres://user:hunter2@db/x', 'store names PostgreSQL, which this version does not have'],
+  ['store: mysql://x', 'store expects sqlite:FILE or postgres://user@host:port/database'],
+  ['store: postgres://user:hunter2@db/x', 'store holds a password'],
+  ['store: postgres://db/x?password=hunter2', 'store holds a password'],
+  [
+    'store: postgres://db/x?sslmode=prefer',
+    'store has an sslmode that is none of disable, require, verify-full',
+  ],
+  ['store: postgres://db:70000/x', 'store has a port that is none'],
+  ['store: postgres://db/x?options=-c', 'store has the parameter options'],
+  ['store-password: { env: X }', 'store-password is for a store in PostgreSQL'],
+  ['host: a b', 'host expects a name of letters'],
   ['egress: { allow: [example.org] }', 'egress.allow.0 expects host:port'],
   ['egress: { allow: ["example.org:0"] }', 'egress.allow.0 has no port'],
   ['egress: { allow-private: ["*.corp:443"] }', 'egress.allow-private.0 must name one host exactly'],
@@ -351,4 +362,34 @@ test('two trackers of one table are refused, whatever way the file is written', 
   ])
   const other = `trackers:\n${tracker('x', 'table: T')}${tracker('y', 'table: u')}`
   expect(parse(other).config.trackers.map(({ table }) => table)).toEqual(['T', 'u'])
+})
+
+test('a store in PostgreSQL is named without its password, which is read elsewhere', () => {
+  const near = { sslMode: 'disable', sslRootCertificate: null }
+  const of = (text: string) => parse(text).config.store
+  expect(
+    of('store: postgres://ann@db.example.org:6543/tickets\nstore-password: { env: DB_PASSWORD }'),
+  ).toEqual({
+    kind: 'postgres',
+    location: {
+      host: 'db.example.org',
+      port: 6543,
+      user: 'ann',
+      database: 'tickets',
+      sslMode: 'verify-full',
+      sslRootCertificate: null,
+    },
+    password: { kind: 'env', variable: 'DB_PASSWORD' },
+  })
+  expect(of('store: postgresql:///swarm?host=/run/postgresql&user=swarm')).toEqual({
+    kind: 'postgres',
+    location: { host: '/run/postgresql', port: null, user: 'swarm', database: 'swarm', ...near },
+    password: null,
+  })
+  expect(of('store: postgres://localhost/a%20b')).toMatchObject({
+    location: { host: 'localhost', database: 'a b', ...near },
+  })
+  expect(of('store: postgres://[2001:db8::1]/x?sslmode=require')).toMatchObject({
+    location: { host: '2001:db8::1', sslMode: 'require' },
+  })
 })

@@ -144,6 +144,7 @@ function warnAboutVariables(environment: Environment, config: Config): string[] 
   const references = [
     ...config.models.map(({ key }) => key),
     ...config.forges.map((forge) => forge.credential),
+    config.store.kind === 'postgres' ? config.store.password : null,
   ]
   const referenced = new Set(references.flatMap((each) => (each?.kind === 'env' ? [each.variable] : [])))
   const known = SETTING_VARIABLES.map(({ variable }) => variable)

@@ -4,6 +4,7 @@ import type { Config, SecretReference } from './config.ts'
 /** What a secret looks like wherever it is printed. */
 const REDACTED = '[secret]'
 const FILE_BYTES_MAX = 64 * 1024
+const STORE_PASSWORD = 'store-password'
 
 /** A secret that can be used but neither printed nor serialised: only `reveal()` gives it. */
 export class Secret {
@@ -46,6 +47,11 @@ export class Secrets {
     return this.#byPath.get(`models.${modelName}.key`)
   }
 
+  /** Password of a store in PostgreSQL. */
+  findStorePassword(): Secret | undefined {
+    return this.#byPath.get(STORE_PASSWORD)
+  }
+
   /** Credential of a forge, by its name. */
   findForgeCredential(forgeName: string): Secret | undefined {
     return this.#byPath.get(`forges.${forgeName}.credential`)
@@ -69,10 +75,12 @@ export type MissingSecret = {
 
 /** Reads every secret that the configuration refers to. A secret that cannot be had is listed in `missing`. */
 export async function loadSecrets(
-  config: Pick<Config, 'models' | 'forges'>,
+  config: Pick<Config, 'models' | 'forges'> & Partial<Pick<Config, 'store'>>,
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<Secrets> {
+  const { store } = config
   const references = [
+    { setting: STORE_PASSWORD, reference: store?.kind === 'postgres' ? store.password : null },
     ...config.models.map(({ name, key }) => ({ setting: `models.${name}.key`, reference: key })),
     ...config.forges.map(({ name, credential }) => ({
       setting: `forges.${name}.credential`,

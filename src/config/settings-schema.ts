@@ -32,6 +32,10 @@ const ENDPOINT = z.string().regex(/^(\*\.)?[A-Za-z0-9.:[\]-]+:[0-9]{1,5}$/, {
   error: 'expects host:port, such as registry.example.org:443',
 })
 
+const HOST_ID = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, {
+  error: 'expects a name of letters, digits, dots, dashes and underscores, at most 63 of them',
+})
+
 const HOST_NAME = z.string().regex(/^([A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])$/, {
   error: 'expects a host name without scheme and port, such as swarm.example.org',
 })
@@ -49,6 +53,8 @@ const LISTEN_PORT_HINT = 'expects a port from 0 to 65535 (0: any free one), or n
 export const SETTINGS_SCHEMA = z.strictObject({
   'state-dir': TEXT.optional(),
   store: TEXT.default('sqlite:swarm.db'),
+  'store-password': SECRET.nullable().optional(),
+  host: HOST_ID.optional(),
   listen: z
     .strictObject({
       host: TEXT.default('127.0.0.1'),

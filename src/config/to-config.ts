@@ -1,7 +1,8 @@
 import { parseDurationMs } from '../platform/duration.ts'
 import type { Environment } from '../platform/environment.ts'
 import { defaultStateDir, type Places, toAbsolutePath } from '../platform/paths.ts'
-import type { Config, EgressRule, SecretReference, TrackerConfig } from './config.ts'
+import { isPostgresLocation, parsePostgresLocation } from '../store/postgres-location.ts'
+import type { Config, EgressRule, SecretReference, StoreConfig, TrackerConfig } from './config.ts'
 import { toRetention } from './retention-settings.ts'
 import type { Settings } from './settings-schema.ts'
 import type { TrackerSettings } from './tracker-settings.ts'
@@ -30,7 +31,8 @@ export function toConfig(settings: Settings, bases: Bases): Config {
   }
   return {
     stateDir,
-    store: { kind: 'sqlite', path: toAbsolutePath(settings.store.replace(/^sqlite:/, ''), stateDir, places) },
+    store: toStore(settings, { stateDir, places, password: toSecret(settings['store-password']) }),
+    hostName: settings.host ?? null,
     listen: {
       host: settings.listen.host,
       port: settings.listen.port === false ? null : settings.listen.port,
@@ -140,4 +142,16 @@ function toMs(duration: string): number {
   const durationMs = parseDurationMs(duration)
   if (durationMs === undefined) throw new Error('mistake: a duration that the schema let through is none')
   return durationMs
+}
+
+function toStore(
+  { store }: Settings,
+  { stateDir, places, password }: { stateDir: string; places: Places; password: SecretReference | null },
+): StoreConfig {
+  if (!isPostgresLocation(store)) {
+    return { kind: 'sqlite', path: toAbsolutePath(store.replace(/^sqlite:/, ''), stateDir, places) }
+  }
+  const location = parsePostgresLocation(store)
+  if (typeof location === 'string') throw new Error(`store ${location}: checked before`)
+  return { kind: 'postgres', location, password }
 }

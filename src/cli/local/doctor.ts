@@ -28,7 +28,7 @@ export function configure(command: Command, act: Act): void {
           [checkGuest()],
           [check],
           config === undefined ? [] : checkStateDir(config.stateDir),
-          config === undefined ? [] : checkStore(config.store.path),
+          config === undefined ? [] : checkStore(config, environment),
           config === undefined ? [] : checkSandbox(config.sandbox.driver, signal),
           config === undefined ? [] : checkSecrets(config, environment),
           config === undefined ? [] : checkTrackers(config, signal),

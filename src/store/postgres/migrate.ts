@@ -43,7 +43,8 @@ export async function migrate(
   }
 }
 
-async function assertServer(session: Session, label: string): Promise<void> {
+/** @returns the main number of the server's version */
+export async function assertServer(session: Session, label: string): Promise<number> {
   const [server] = await session.query<{ version: number; encoding: string; isStandby: boolean }>(
     `select current_setting('server_version_num')::int / 10000 as version,
             current_setting('server_encoding') as encoding, pg_is_in_recovery() as "isStandby"`,
@@ -60,11 +61,12 @@ async function assertServer(session: Session, label: string): Promise<void> {
   if (server.isStandby) {
     throw new StoreError('read_only', `${label} is a standby: give the address of the primary`)
   }
+  return server.version
 }
 
 type Found = { readonly kind: 'new' | 'ours'; readonly version: number; readonly functionsVersion: number }
 
-async function inspect(session: Session, label: string): Promise<Found> {
+export async function inspect(session: Session, label: string): Promise<Found> {
   const relations = await session.query<{ name: string }>(
     `select c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
      where n.nspname = 'swarm' order by c.relname`,
@@ -93,7 +95,7 @@ async function createSchema(session: Session): Promise<void> {
   )
 }
 
-function toNewerVersionError(label: string, version: number, known: number): StoreError {
+export function toNewerVersionError(label: string, version: number, known: number): StoreError {
   return new StoreError(
     'newer_version',
     `${label} has version ${version}, this program knows up to ${known}: install the newer program; nothing was changed`,

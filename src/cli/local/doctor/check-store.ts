@@ -1,4 +1,8 @@
 import { type FileHandle, open } from 'node:fs/promises'
+import type { Config } from '../../../config/config.ts'
+import { loadSecrets } from '../../../config/secrets.ts'
+import { probeStore } from '../../../main.ts'
+import type { Environment } from '../../../platform/environment.ts'
 import { type Check, fail, ok } from './check.ts'
 
 const SQLITE_MAGIC = 'SQLite format 3\u0000'
@@ -6,8 +10,26 @@ const HEADER_BYTES = 100
 /** Offset of the application id in the header of the file format */
 const APPLICATION_ID_OFFSET = 68
 
-/** Whether the file is a database of some program of ours. Nothing is opened that could take a lock. */
-export async function checkStore(path: string): Promise<Check[]> {
+/** Whether the store is there, or can be made. Nothing is opened that could take a lock, nothing is changed. */
+export async function checkStore(config: Config, environment: Environment): Promise<Check[]> {
+  const { store } = config
+  return store.kind === 'sqlite' ? await checkFile(store.path) : await checkDatabase(config, environment)
+}
+
+async function checkDatabase(config: Config, environment: Environment): Promise<Check[]> {
+  if (config.store.kind !== 'postgres') return []
+  try {
+    const found = await probeStore(config.store, await loadSecrets(config, environment))
+    const what = found.version === null ? 'the store will be made' : `store of version ${found.version}`
+    return [ok('store', `${found.label}: PostgreSQL ${found.serverVersion}, ${what}`)]
+  } catch (error) {
+    if (!(error instanceof Error) || error.name === 'AssertionError') throw error
+    return [fail('store', error.message, 'see docs/operations/postgresql.md, or name another store')]
+  }
+}
+
+/** Whether the file is a database of some program of ours. */
+async function checkFile(path: string): Promise<Check[]> {
   const fix = 'name another file: store in the configuration'
   let handle: FileHandle | undefined
   try {
