@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { loadConfig } from '../../src/config/load-config.ts'
+import { createBackup } from '../../src/coordinator/backup/create-backup.ts'
 import { formatManifest, type Manifest } from '../../src/coordinator/backup/manifest.ts'
 import { restoreState } from '../../src/main.ts'
 import { git, makeRemote } from '../support/git-repository.ts'
@@ -159,6 +160,36 @@ test('without a daemon a backup is made too, and one that runs is never copied b
   expect(nothing.stderr).toContain('there is nothing to back up')
   expect(nothing.code).toBe(3)
   await rm(empty, { recursive: true })
+})
+
+test('a backup that is given up leaves nothing, and one that is cut off is in the way of the next', async () => {
+  const place = await makeTestDirectory()
+  const hungUp = new AbortController()
+  const input = {
+    target: join(place, 'b'),
+    hasLogs: true,
+    stateDir: join(place, 'state'),
+    async copyStore(path: string) {
+      await writeFile(path, 'store')
+      return { version: 1, lastEventSeq: 1 }
+    },
+    mirrors: {
+      async list() {
+        hungUp.abort()
+        return []
+      },
+      bundle: async () => false,
+      restore: async () => {},
+    },
+    swarmVersion: '0',
+    now: 0,
+  }
+  await expect(createBackup({ ...input, signal: hungUp.signal })).rejects.toThrow('aborted')
+  expect(await readdir(place)).toEqual(['state'])
+  await mkdir(join(place, 'b.partial'))
+  const { signal } = new AbortController()
+  await expect(createBackup({ ...input, signal })).rejects.toThrow(/was cut off: remove .*b\.partial then/)
+  await rm(place, { recursive: true })
 })
 
 type Change = (copy: string) => Promise<unknown>

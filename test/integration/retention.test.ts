@@ -16,7 +16,7 @@ import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts'
 import { git, makeRemote, makeTemporaryFolder } from '../support/git-repository.ts'
 import { createManualClock, type ManualClock } from '../support/manual-clock.ts'
 import { createSeededBytes } from '../support/seeded-bytes.ts'
-import { beginAttempt, beginScene, type RunningScene } from '../support/store.ts'
+import { beginAttempt, beginScene, claim, createTestTicket, type RunningScene } from '../support/store.ts'
 
 const DAY_MS = 24 * 60 * 60 * 1000
 const FOREVER: RetentionPolicy = {
@@ -235,6 +235,40 @@ test('P13: names of work go with their tickets; a commit that no pushed branch h
   const { runId } = scenes[1]
   expect(await refs(1)).toEqual([`refs/parked/${runId}/work/0/1 ${commits.get(runId)}`])
   expect((await round(MONTH)).work).toEqual({ deletedCount: 0, parkedCount: 0 })
+})
+
+test('P13: a mirror is packed when it pays and nobody works; what has a name stays', async () => {
+  const remote = await makeRemote(join(folder.path, 'remote.git'))
+  const { project, proof } = await beginScene(store)
+  const known = await store.write.updateProject({
+    projectId: project.id,
+    changes: { repositoryUrl: remote.path, forge: 'local', defaultBranch: 'main' },
+    actor: 'test',
+  })
+  const found = deps.forges.find(known)
+  await found?.forge.ensureMirror(found.project, signal)
+  const mirror = join(folder.path, 'mirrors', `${project.id}.git`)
+  const tree = `${remote.commit}^{tree}`
+  const parked = await git(mirror, 'commit-tree', '-p', remote.commit, '-m', 'parked', tree)
+  await git(mirror, 'update-ref', 'refs/parked/work', parked)
+  const compacted = async () => {
+    const { compactedMirrorCount, problems } = await round(FOREVER)
+    expect(problems).toEqual([])
+    return compactedMirrorCount
+  }
+  await store.write.finishRun({ ...proof, outcome: { status: 'succeeded', outputs: {}, ticket: 'done' } })
+  expect(await compacted()).toBe(0)
+  const loose = join(mirror, 'objects', '17')
+  await mkdir(loose, { recursive: true })
+  for (let i = 0; i < 28; i++) await writeFile(join(loose, `tmp_obj_${i}`), '')
+
+  await createTestTicket(store, known)
+  const { proof: working } = await claim(store)
+  expect(await compacted()).toBe(0)
+  await store.write.finishRun({ ...working, outcome: { status: 'succeeded', outputs: {}, ticket: 'done' } })
+  expect(await compacted()).toBe(1)
+  expect(await git(mirror, 'cat-file', '-t', parked)).toBe('commit')
+  expect(await git(mirror, 'count-objects', '-v')).toContain('count: 0')
 })
 
 test('P2: two rounds at once, and one that is cut off, do no harm', async () => {

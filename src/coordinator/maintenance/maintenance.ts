@@ -81,11 +81,25 @@ export class Maintenance {
     const { signal } = this.#stop
     try {
       const { problems, isDryRun: _, ...removed } = await this.collectGarbage({ isDryRun: false, signal })
-      logger.info(removed, 'what had ended long ago was removed')
+      if (isEmpty(removed)) logger.debug(removed, 'nothing had ended long ago')
+      else logger.info(removed, 'what had ended long ago was removed')
       for (const problem of problems) logger.warn({ problem }, 'retention could not do all')
     } catch (error) {
       if (!signal.aborted) logger.error({ err: error }, 'retention failed')
     }
     this.#schedule(intervalMs)
   }
+}
+
+function isEmpty(removed: Omit<GarbageReport, 'problems' | 'isDryRun'>): boolean {
+  const { eventCount, runCount, logs, artifacts, work, compactedMirrorCount, packageCount } = removed
+  const counts = [
+    eventCount,
+    runCount,
+    logs.runCount,
+    artifacts.runCount,
+    work.deletedCount,
+    work.parkedCount,
+  ]
+  return [...counts, compactedMirrorCount, packageCount].every((count) => count === 0)
 }

@@ -124,6 +124,6 @@ async function countPacks(objects: string): Promise<number> {
 }
 
 async function isBusy({ read }: Pick<Store, 'read'>, projectId: ProjectId): Promise<boolean> {
-  const { items, nextCursor } = await read.listTickets({ projectId, statuses: ['running'], countMax: 1 })
-  return items.length > 0 || nextCursor !== null
+  const { items } = await read.listTickets({ projectId, statuses: ['running'], countMax: 1 })
+  return items.length > 0
 }
