@@ -27,6 +27,9 @@ const SHOWN_FIELDS = [
   'branch',
   'subject',
   'driver',
+  'tracker',
+  'externalId',
+  'word',
   'phase',
   'name',
 ]

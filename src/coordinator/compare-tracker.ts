@@ -59,13 +59,14 @@ async function settle(deps: Deps, ref: OpenExternalRef, there: TrackerTicket): P
     const detail = `canceled there: ${stands}`
     return await cancel(deps, ref, { reason: 'canceled_by_person', detail, seenWord: there.word })
   }
+  // What we have just written there may be on its way into our records.
+  if (there.status === ticketStatus) return false
   deps.notes.add({
     externalId: ref.externalId,
     severity: 'note',
     problem: `${stands}, changed by somebody else while Swarm works on it as ${ref.ticketKey}`,
     fix: `cancel ${ref.ticketKey} if it is not to be done, or set it back to ${JSON.stringify(ref.word)} there`,
   })
-  // Our own take or write-back may be on its way into our records.
   return false
 }
 

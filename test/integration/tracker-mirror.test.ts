@@ -34,6 +34,7 @@ beforeEach(async () => {
     words: {
       pending: ['pending', 'ready'],
       running: ['in_progress'],
+      review: ['checking'],
       done: ['completed'],
       failed: ['failed'],
       canceled: ['canceled'],
@@ -232,6 +233,17 @@ test('canceled there: the run here is asked to end, with that reason, and nothin
     standing: 'elsewhere',
     word: 'canceled',
   })
+})
+
+test('what we have just written back, and not recorded yet, is not somebody else’s change', async () => {
+  addTickets('1')
+  await look()
+  const proof = await take()
+  await store.write.finishRun({ ...proof, outcome: { status: 'succeeded', outputs: {}, ticket: 'review' } })
+  board.put({ externalId: '1', title: 'Ticket 1', word: 'checking' })
+  await look()
+  expect(mirror.report.notes).toEqual([])
+  expect((await find('1')).status).toBe('review')
 })
 
 test('changed there in another way while it is worked on: said, not obeyed', async () => {

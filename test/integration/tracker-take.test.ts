@@ -303,6 +303,65 @@ test('U3: what a stale run would write back changes nothing that somebody else h
   })
 })
 
+// ---------------------------------------------------------------- outside agents
+
+/** A claim of an outside agent, before it is given out. */
+async function claimOutside(current: TestCoordinator, changes: Partial<FakeTicket> = {}) {
+  put({ workflow: 'external', ...changes })
+  await current.start()
+  const { id: ticketId } = await waitForMirrored(current)
+  const claim = await current.store.write.claimTicket({ ticketId, holder: 'agent:a', leaseTtlMs: 30_000 })
+  if (claim === undefined) throw new Error('nothing was claimed')
+  return claim
+}
+
+const findTicket = async ({ store }: TestCoordinator, { ticket }: { ticket: Ticket }) =>
+  await store.read.findTicket({ ticketId: ticket.id })
+
+test('the claim of an outside agent is taken there under the same mark, and its result written back', async () => {
+  const current = await begin()
+  const claim = await claimOutside(current)
+  expect(await current.coordinator.takeTicket(claim)).toEqual({ kind: 'taken' })
+  expect(board.find('7')).toMatchObject({ word: 'in_progress', by: toMark(claim.ticket.id) })
+  const proof = { runId: claim.run.id, holder: 'agent:a', epoch: 1 }
+  const outputs = { commit: '0f3a' }
+  await current.store.write.finishRun({ ...proof, outcome: { status: 'succeeded', outputs, ticket: 'done' } })
+  expect(await waitForWord('done')).toMatchObject({ result: outputs })
+})
+
+test('U2: a claim of an outside agent whose comparison is lost is over, with its reason', async () => {
+  const current = await begin()
+  const claim = await claimOutside(current, { title: 'fake-take-lost' })
+  expect(await current.coordinator.takeTicket(claim)).toMatchObject({ kind: 'left' })
+  expect(await findTicket(current, claim)).toMatchObject({ status: 'canceled', reason: 'taken_elsewhere' })
+})
+
+test('a claim of an outside agent goes back into the queue, uncounted, while the tracker is away', async () => {
+  const current = await begin()
+  const claim = await claimOutside(current, { title: 'fake-take-fails-1' })
+  expect(await current.coordinator.takeTicket(claim)).toMatchObject({ kind: 'left' })
+  expect(await findTicket(current, claim)).toMatchObject({
+    status: 'pending',
+    reason: 'tracker_failed',
+    runCount: 0,
+  })
+})
+
+test('an outside agent that gives its ticket back keeps it ours there, for the next one', async () => {
+  const current = await begin()
+  const claim = await claimOutside(current)
+  await current.coordinator.takeTicket(claim)
+  await current.store.write.releaseRun({ runId: claim.run.id, holder: 'agent:a', epoch: 1 })
+  expect(board.find('7')).toMatchObject({ word: 'in_progress', by: toMark(claim.ticket.id) })
+  const next = await current.store.write.claimTicket({
+    ticketId: claim.ticket.id,
+    holder: 'agent:b',
+    leaseTtlMs: 30_000,
+  })
+  if (next === undefined) throw new Error('nothing was claimed')
+  expect(await current.coordinator.takeTicket(next)).toEqual({ kind: 'taken' })
+})
+
 // ---------------------------------------------------------------- a crash between the two halves
 
 /** A claim of a coordinator that died: before it took the ticket there, or after, without recording it. */
