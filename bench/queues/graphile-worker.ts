@@ -4,7 +4,7 @@ import { Client } from 'pg'
 import type { OpenInput, Peer, QueueUnderTest } from './contract.ts'
 import { PAYLOAD } from './contract.ts'
 import { ensurePeerPackages, loadPeer, readPeerVersion } from './peer-packages.ts'
-import { createDatabase, dropDatabase, startPostgres } from './postgres-server.ts'
+import { createDatabase, startPostgres } from './postgres-server.ts'
 import { untilZero } from './until-zero.ts'
 
 const DEFAULT = 'graphile-worker'
@@ -86,7 +86,6 @@ async function open({
       await runner?.stop()
       await utils.release()
       await counter.end()
-      await dropDatabase(address, database)
     },
   }
 }

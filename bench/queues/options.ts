@@ -23,7 +23,7 @@ const FULL = {
   pauseMsMax: 40,
   backlogs: [
     { concurrency: 1, jobCount: 500 },
-    { concurrency: 50, jobCount: 1_500 },
+    { concurrency: 50, jobCount: 1_000 },
   ],
 }
 

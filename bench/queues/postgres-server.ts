@@ -66,14 +66,10 @@ export function toDatabaseUrl(address: string, database: string): string {
   return `postgresql://bench@localhost/${database}?host=${encodeURIComponent(address)}`
 }
 
-/** An empty database for one cell. Who creates it drops it. */
+/** An empty database for one cell; it goes with the server, since a library may close its last connection late. */
 export async function createDatabase(address: string, name: string): Promise<string> {
   await ask(address, `create database ${name}`)
   return toDatabaseUrl(address, name)
-}
-
-export async function dropDatabase(address: string, name: string): Promise<void> {
-  await ask(address, `drop database ${name} with (force)`)
 }
 
 async function ask(address: string, sql: string): Promise<Record<string, unknown>[]> {

@@ -46,7 +46,7 @@ async function runCell(cell: Cell, parent: string, signal: AbortSignal): Promise
       signal,
     })
     if (timedOut) return { failure: `no end within ${CELL_TIMEOUT_MS / 1000} s` }
-    if (code !== 0) return { failure: lastLine(stderr) }
+    if (code !== 0) return { failure: toReason(stderr) }
     return resultSchema.parse(JSON.parse(stdout.toString('utf8')))
   } finally {
     await rm(directory, { recursive: true, force: true })
@@ -54,10 +54,10 @@ async function runCell(cell: Cell, parent: string, signal: AbortSignal): Promise
 }
 
 /** Where Node says what went wrong, above the stack. */
-function lastLine(stderr: Buffer): string {
+function toReason(stderr: Buffer): string {
   const lines = stderr.toString('utf8').split('\n')
   return (
-    lines.find((line) => /^\w*(Error|NotAvailable)\b/.test(line)) ?? lines.find(Boolean) ?? 'it said nothing'
+    lines.find((line) => /^\w*(Error|NotAvailable)\b/i.test(line)) ?? lines.find(Boolean) ?? 'it said nothing'
   )
 }
 
