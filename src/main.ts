@@ -14,6 +14,7 @@ import { createLogger, type Logger } from './platform/log.ts'
 import { makePrivateDirectory } from './platform/private-directory.ts'
 import { type TrackerCheck, TrackerError } from './tracker/contract.ts'
 
+export { copyStore } from './copy-store.ts'
 export { probeStore } from './open-store.ts'
 export { backUpStopped, restoreState } from './state-backup.ts'
 

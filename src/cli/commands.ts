@@ -54,6 +54,14 @@ const run: readonly CommandSpec[] = [
   { name: 'release', summary: 'give a claimed run back', load: () => import('./run/release.ts') },
 ]
 
+const store: readonly CommandSpec[] = [
+  {
+    name: 'copy',
+    summary: 'move the store to another database',
+    load: () => import('./local/store/copy.ts'),
+  },
+]
+
 const pr: readonly CommandSpec[] = [
   { name: 'list', summary: 'list pull requests', load: () => import('./pr/list.ts') },
   { name: 'show', summary: 'show a pull request', load: () => import('./pr/show.ts') },
@@ -168,6 +176,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     summary: 'fill an empty state directory from a backup',
     load: () => import('./local/restore.ts'),
   },
+  { name: 'store', summary: 'where tickets and runs are kept', commands: store },
   {
     name: 'demo',
     summary: 'show the whole path on a small repository',

@@ -1,6 +1,6 @@
 import { parseDurationMs } from '../platform/duration.ts'
-import { isPostgresLocation, parsePostgresLocation } from '../store/postgres-location.ts'
 import { checkTrackers } from './check-trackers.ts'
+import { parseStore } from './parse-store.ts'
 import type { SettingProblem } from './setting-types.ts'
 import type { Settings } from './settings-schema.ts'
 
@@ -49,16 +49,12 @@ function checkTimes({ lease, retry, poll }: Settings): SettingProblem[] {
 }
 
 function checkStore({ store, 'store-password': password }: Settings): SettingProblem[] {
-  if (isPostgresLocation(store)) {
-    const location = parsePostgresLocation(store)
-    return typeof location === 'string' ? [{ path: ['store'], message: location, hint: null }] : []
-  }
-  const match = /^sqlite:(.+)$/.exec(store)
-  if (match === null || match[1] === ':memory:') {
+  const place = parseStore(store, (file) => file)
+  if (typeof place === 'string') {
     const hint = 'write sqlite:swarm.db for a file in the state directory'
-    return [{ path: ['store'], message: 'expects sqlite:FILE or postgres://user@host:port/database', hint }]
+    return [{ path: ['store'], message: place, hint: place.startsWith('expects') ? hint : null }]
   }
-  if (password === undefined || password === null) return []
+  if (place.kind === 'postgres' || password === undefined || password === null) return []
   return [{ path: ['store-password'], message: 'is for a store in PostgreSQL', hint: null }]
 }
 

@@ -1,8 +1,8 @@
 import { parseDurationMs } from '../platform/duration.ts'
 import type { Environment } from '../platform/environment.ts'
 import { defaultStateDir, type Places, toAbsolutePath } from '../platform/paths.ts'
-import { isPostgresLocation, parsePostgresLocation } from '../store/postgres-location.ts'
 import type { Config, EgressRule, SecretReference, StoreConfig, TrackerConfig } from './config.ts'
+import { parseStore } from './parse-store.ts'
 import { toRetention } from './retention-settings.ts'
 import type { Settings } from './settings-schema.ts'
 import type { TrackerSettings } from './tracker-settings.ts'
@@ -148,10 +148,7 @@ function toStore(
   { store }: Settings,
   { stateDir, places, password }: { stateDir: string; places: Places; password: SecretReference | null },
 ): StoreConfig {
-  if (!isPostgresLocation(store)) {
-    return { kind: 'sqlite', path: toAbsolutePath(store.replace(/^sqlite:/, ''), stateDir, places) }
-  }
-  const location = parsePostgresLocation(store)
-  if (typeof location === 'string') throw new Error(`store ${location}: checked before`)
-  return { kind: 'postgres', location, password }
+  const place = parseStore(store, (file) => toAbsolutePath(file, stateDir, places))
+  if (typeof place === 'string') throw new Error(`store ${place}: checked before`)
+  return place.kind === 'sqlite' ? place : { ...place, password }
 }
