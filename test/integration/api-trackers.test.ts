@@ -145,6 +145,14 @@ test('the same key again gives the same claim, and takes nothing more', async ()
 
 test('U2: the same key twice at once gives one claim; what the other took goes back into the queue', async () => {
   answerTakes()
+  const both = Promise.withResolvers<void>()
+  const { takeTicket } = server.control
+  server.control.takeTicket = async (claim) => {
+    const end = await takeTicket(claim)
+    if (asked.length === 2) both.resolve()
+    await both.promise
+    return end
+  }
   await mirror('1', '2')
   const claims = await Promise.all([claimNext('key-1'), claimNext('key-1')])
   expect(new Set(claims.map((claim) => claim?.run.id)).size).toBe(1)

@@ -23,6 +23,8 @@ let mirror: TrackerMirror
 let log: () => string
 let calls: string[]
 let canceledRuns: RunId[]
+/** What happens after the store was read and before the tracker is */
+let beforeCompared: () => Promise<unknown>
 
 beforeEach(async () => {
   const [memory] = STORES
@@ -41,6 +43,7 @@ beforeEach(async () => {
     },
   })
   canceledRuns = []
+  beforeCompared = async () => {}
   mirror = createMirror()
 })
 afterEach(async () => {
@@ -66,11 +69,13 @@ function withCalls(tracker: Tracker): Tracker {
   return {
     ...tracker,
     fetchByStates: async (input, signal) => {
-      calls.push('fetchByStates')
-      return await tracker.fetchByStates(input, signal)
+      const page = await tracker.fetchByStates(input, signal)
+      calls.push(page.kind)
+      return page
     },
     fetchByIds: async (ids, signal) => {
       calls.push('fetchByIds')
+      await beforeCompared()
       return await tracker.fetchByIds(ids, signal)
     },
   }
@@ -140,7 +145,7 @@ test('P10: a board on which nothing happens costs one question, and nothing is w
   const before = await dump(scene)
   calls.length = 0
   for (let i = 0; i < 3; i++) await look()
-  expect(calls).toEqual(['fetchByStates', 'fetchByStates', 'fetchByStates'])
+  expect(calls).toEqual(['unchanged', 'unchanged', 'unchanged'])
   expect(await dump(scene)).toBe(before)
 })
 
@@ -201,6 +206,19 @@ test('U2: a ticket that is being taken at this moment is not canceled for it', a
   await look()
   expect((await find('1')).status).toBe('running')
   expect(mirror.report.notes).toEqual([])
+})
+
+test('U2: a ticket that is claimed and taken here while it is compared is not canceled for it', async () => {
+  addTickets('1')
+  await look()
+  board.put({ externalId: '1', title: 'Ticket 1', word: 'on_hold' })
+  beforeCompared = async () => {
+    beforeCompared = async () => {}
+    await take()
+  }
+  await look()
+  expect((await find('1')).status).toBe('running')
+  expect(canceledRuns).toEqual([])
 })
 
 test('a run that waits for its tracker in the queue is not canceled for what is there', async () => {
@@ -319,12 +337,12 @@ test('P18: looks at a board on which nothing changes count, and ask for nothing 
   await look()
   calls.length = 0
   for (let i = 0; i < 2; i++) await look(15_000)
-  expect(calls).toEqual(['fetchByStates', 'fetchByIds', 'fetchByStates', 'fetchByIds'])
+  expect(calls).toEqual(['unchanged', 'fetchByIds', 'unchanged', 'fetchByIds'])
   expect(await find('1')).toMatchObject({ status: 'canceled', reason: 'gone_from_tracker' })
   calls.length = 0
   await look()
   await look()
-  expect(calls).toEqual(['fetchByStates', 'fetchByStates'])
+  expect(calls).toEqual(['unchanged', 'unchanged'])
 })
 
 test('P18: a page that cannot be read ends the look, and nothing that it missed is concluded', async () => {
