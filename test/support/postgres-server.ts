@@ -26,7 +26,7 @@ const PACKAGES = '/usr/lib/postgresql'
 const KEEPER = fileURLToPath(new URL('postgres-keeper.ts', import.meta.url))
 
 /** The newest installed server's programs. */
-const programs = existsSync(PACKAGES)
+export const programsFolder = existsSync(PACKAGES)
   ? readdirSync(PACKAGES)
       .toSorted((a, b) => Number(b) - Number(a))
       .map((version) => join(PACKAGES, version, 'bin'))
@@ -35,7 +35,7 @@ const programs = existsSync(PACKAGES)
 
 /** Why tests with PostgreSQL cannot run here, if they cannot. */
 export const whyNoPostgres =
-  programs === undefined ? 'there is no PostgreSQL: install the package postgresql' : undefined
+  programsFolder === undefined ? 'there is no PostgreSQL: install the package postgresql' : undefined
 
 let server: Promise<PostgresServer> | undefined
 
@@ -46,10 +46,10 @@ export function getPostgresServer(): Promise<PostgresServer> {
 }
 
 async function startServer(): Promise<PostgresServer> {
-  if (programs === undefined) throw new Error(whyNoPostgres)
+  if (programsFolder === undefined) throw new Error(whyNoPostgres)
   const folder = await mkdtemp(join(tmpdir(), 'swarm-pg-'))
   const { uid, gid } = findServerUser()
-  const keeper = spawn(process.execPath, [KEEPER, folder, programs, uid, gid], {
+  const keeper = spawn(process.execPath, [KEEPER, folder, programsFolder, uid, gid], {
     stdio: ['pipe', 'pipe', 'inherit'],
     detached: true,
   })
