@@ -4,7 +4,7 @@
  * Further arguments go to vitest.
  */
 import { spawn } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { installRequirements } from '../src/cli/local/demo/install-requirements.ts'
@@ -12,14 +12,28 @@ import { installRequirements } from '../src/cli/local/demo/install-requirements.
 type Result = { status: string; fullName: string; failureMessages?: string[]; meta?: { note?: string } }
 type Report = { testResults: { name: string; status: string; message: string; assertionResults: Result[] }[] }
 
+/** The server's programs are not in the path; the tests start servers of their own. */
+const FIND_POSTGRES =
+  "process.exitCode = require('node:fs').globSync('/usr/lib/postgresql/*/bin/initdb').length > 0 ? 0 : 1"
+
+// Debian's package would make a server of its own and start it. Who may not write here gets that one, which harms nothing.
+await mkdir('/etc/postgresql-common', { recursive: true })
+  .then(() =>
+    writeFile('/etc/postgresql-common/createcluster.conf', 'create_main_cluster = false\n', { flag: 'wx' }),
+  )
+  .catch(() => undefined)
+
 const args = process.argv.slice(2).filter((argument) => argument !== '--install')
 const isReady = await installRequirements({
   install: process.argv.includes('--install'),
   path: process.env.PATH ?? '',
   home: homedir(),
   signal: AbortSignal.timeout(15 * 60_000),
-  // Checks the unit that `swarm service install` writes, and speaks for the daemon under it.
-  more: [{ program: 'systemd-analyze', probe: ['systemd-analyze', '--version'], packageName: 'systemd' }],
+  more: [
+    // Checks the unit that `swarm service install` writes, and speaks for the daemon under it.
+    { program: 'systemd-analyze', probe: ['systemd-analyze', '--version'], packageName: 'systemd' },
+    { program: 'PostgreSQL', probe: [process.execPath, '-e', FIND_POSTGRES], packageName: 'postgresql' },
+  ],
   say: (text) => process.stderr.write(`${text}\n`),
 })
 if (!isReady) process.exit(1)
