@@ -1,6 +1,6 @@
-import type { RunId, TicketId } from '../../domain/id.ts'
+import type { RunId } from '../../domain/id.ts'
 import type { Claim, ClaimInput } from '../contract.ts'
-import { toRun, toTicket } from '../rows.ts'
+import { type Row, toRun, toTicket } from '../rows.ts'
 import type { Tx } from '../transaction.ts'
 import { findBestCandidate } from './claim-order.ts'
 import { insertRun } from './insert-run.ts'
@@ -10,18 +10,17 @@ import { getTicketRow, moveTicket } from './move-ticket.ts'
 export async function claimNext(tx: Tx, input: ClaimInput): Promise<Claim | undefined> {
   const candidate = await findBestCandidate(tx)
   if (candidate === undefined) return undefined
-  if (candidate.kind === 'new') return await beginRun(tx, candidate.ticketId, input)
+  if (candidate.kind === 'new') return await beginRun(tx, candidate.ticket, input)
   return await resumeRun(tx, candidate.runId, input)
 }
 
-/** The ticket's next run, held from its first moment. */
+/** The next run of a ticket that was read in this transaction, held from its first moment. */
 export async function beginRun(
   tx: Tx,
-  ticketId: TicketId,
+  ticket: Row<'tickets'>,
   input: ClaimInput,
   workflow: string | null = null,
 ): Promise<Claim> {
-  const ticket = await getTicketRow(tx, ticketId)
   const run = await insertRun(tx, ticket, {
     status: 'running',
     workflow,

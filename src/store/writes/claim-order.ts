@@ -1,5 +1,5 @@
 import { type RawBuilder, type SqlBool, sql } from 'kysely'
-import type { ProjectId, RunId, TicketId } from '../../domain/id.ts'
+import type { ProjectId, RunId } from '../../domain/id.ts'
 import { EXTERNAL_WORKFLOW } from '../../domain/run.ts'
 import { prepareQuery } from '../prepared-query.ts'
 import type { Row } from '../rows.ts'
@@ -9,7 +9,7 @@ import type { Tx } from '../transaction.ts'
 type Place = { readonly priority: number; readonly createdAt: number; readonly ticketNumber: number }
 
 export type Candidate =
-  | (Place & { readonly kind: 'new'; readonly ticketId: TicketId })
+  | (Place & { readonly kind: 'new'; readonly ticket: Row<'tickets'> })
   | (Place & { readonly kind: 'resumed'; readonly runId: RunId })
 
 export type TicketChoice = {
@@ -34,8 +34,10 @@ export async function findBestCandidate(tx: Tx): Promise<Candidate | undefined> 
 }
 
 async function findBestNew(tx: Tx, mode: Mode): Promise<Extract<Candidate, { kind: 'new' }> | undefined> {
-  const [row] = await selectBestTicket[mode](tx, { now: tx.now })
-  return row === undefined ? undefined : { kind: 'new', ...row }
+  const [ticket] = await selectBestTicket[mode](tx, { now: tx.now })
+  if (ticket === undefined) return undefined
+  const { priority, created_at: createdAt, number: ticketNumber } = ticket
+  return { kind: 'new', priority, createdAt, ticketNumber, ticket }
 }
 
 /** `lock`: the first one that nobody else is claiming, and nobody else will */
@@ -51,12 +53,8 @@ const selectBestTicket = {
 }
 
 /** The first pending ticket whose time has come and that fits. */
-export async function findBestTicket(
-  tx: Tx,
-  choice: TicketChoice,
-): Promise<Extract<Candidate, { kind: 'new' }> | undefined> {
-  const row = await lockTickets(tx, toTicketQuery(tx, tx.now, choice)).executeTakeFirst()
-  return row === undefined ? undefined : { kind: 'new', ...row }
+export async function findBestTicket(tx: Tx, choice: TicketChoice): Promise<Row<'tickets'> | undefined> {
+  return await lockTickets(tx, toTicketQuery(tx, tx.now, choice)).executeTakeFirst()
 }
 
 /**
@@ -66,7 +64,7 @@ export async function findBestTicket(
 function toTicketQuery({ db }: Pick<Tx, 'db'>, now: number, choice: TicketChoice) {
   let query = db
     .selectFrom('tickets as t')
-    .select(['t.id as ticketId', 't.priority', 't.created_at as createdAt', 't.number as ticketNumber'])
+    .selectAll('t')
     .where('t.status', '=', sql.lit('pending'))
     .where(isDue('t.not_before', now))
   if (choice.claimant === 'coordinator') query = query.where(isNotExternal('t.workflow'))

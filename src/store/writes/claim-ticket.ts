@@ -9,7 +9,7 @@ import { getTicketRow } from './move-ticket.ts'
 export async function claimTicket(tx: Tx, input: ClaimTicketInput): Promise<Claim | undefined> {
   if (input.ticketId === undefined) {
     const best = await findBestTicket(tx, { ...input, claimant: 'outside_agent' })
-    return best === undefined ? undefined : await beginRun(tx, best.ticketId, input, EXTERNAL_WORKFLOW)
+    return best === undefined ? undefined : await beginRun(tx, best, input, EXTERNAL_WORKFLOW)
   }
   const ticket = await getTicketRow(tx, input.ticketId)
   if (ticket.status !== 'pending') throw new NotClaimableError(ticket.key, ticket.status)
@@ -20,5 +20,5 @@ export async function claimTicket(tx: Tx, input: ClaimTicketInput): Promise<Clai
       `not before ${new Date(ticket.not_before).toISOString()}`,
     )
   }
-  return await beginRun(tx, ticket.id, input, EXTERNAL_WORKFLOW)
+  return await beginRun(tx, ticket, input, EXTERNAL_WORKFLOW)
 }
