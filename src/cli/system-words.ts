@@ -3,7 +3,8 @@ import { getSystemErrorMessage } from 'node:util'
 /** What the system said, in words: `no such file or directory`. */
 export function describeSystemError(error: unknown): string {
   const { errno, code } = error as NodeJS.ErrnoException
-  if (typeof errno === 'number') return getSystemErrorMessage(errno)
+  // Node itself refuses some calls with the positive number.
+  if (typeof errno === 'number') return getSystemErrorMessage(-Math.abs(errno))
   return code ?? String(error)
 }
 

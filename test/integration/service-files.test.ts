@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { appendFile, chmod, copyFile, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, copyFile, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -202,6 +202,23 @@ test('a masked unit is not replaced', async () => {
   expect(await readdir(output)).toEqual(['swarm.service'])
 })
 
+test('what lies in the place of a file and is none is refused at once: a pipe, a directory', async () => {
+  const { service, unit, output } = await prepare()
+  await mkdir(output)
+  spawnSync('mkfifo', [unit])
+  expect(await service('install')).toMatchObject({ code: EXIT.conflict })
+  expect(await service('uninstall')).toMatchObject({ code: EXIT.conflict })
+  await rm(unit)
+  await mkdir(unit)
+  for (const verb of ['install', 'uninstall']) {
+    expect(await service(verb)).toMatchObject({ code: EXIT.conflict })
+    const forced = await service(verb, '--force')
+    expect(forced).toMatchObject({ code: EXIT.failed })
+    expect(forced.stderr).toMatch(/^error: cannot (write|remove) .*: illegal operation on a directory\n$/)
+  }
+  expect(await readdir(output)).toEqual(['swarm.service'])
+})
+
 test('uninstall removes what it wrote, keeps what was changed, never the state, and may be repeated', async () => {
   const { service, home, output, unit } = await prepare()
   await mkdir(join(home, 'state'), { mode: 0o700 })
@@ -250,13 +267,21 @@ test('status says by its exit code whether the service is as it should be', asyn
 })
 
 test('hostile names and paths are refused before anything is written', async () => {
-  const { service, output, home } = await prepare()
+  const { service, output, home, env } = await prepare()
   for (const user of ['root', 'a b', 'x\nExecStartPre=/bin/sh', '%n', '-u', '', '0', 'Ä', 'a'.repeat(40)]) {
     const refused = await service('install', `--user=${user}`)
     expect(refused, user).toMatchObject({ code: EXIT.usage, stdout: '' })
   }
   for (const path of ['/srv/a\nExecStartPre=/bin/sh', '/srv/a\\', '/srv/a ', '/srv/\x1b[31m']) {
     expect(await service('install', '--writable', path), path).toMatchObject({ code: EXIT.usage, stdout: '' })
+  }
+  // To PM2, which reads its file as a program, these end a line: a comment too.
+  for (const end of ['\u2028', '\u2029']) {
+    const state = join(home, `a${end}process.exit(7)${end}b`)
+    const command = ['--state-dir', state, 'service', 'install', '--manager', 'pm2', '--output', output]
+    const refused = await runCli(command, { env })
+    expect(refused).toMatchObject({ code: EXIT.usage, stdout: '' })
+    expect(refused.stderr).toContain('a service cannot use the path')
   }
   expect(await service('install', '--manager', 'upstart')).toMatchObject({ code: EXIT.usage })
   expect(await service('install', '--manager', 'pm2', '--user', 'swarm')).toMatchObject({ code: EXIT.usage })

@@ -117,9 +117,12 @@ function toWatchdogMs({ pollIntervalMs }: Config): number {
   return Math.max(WATCHDOG_MS_MIN, WATCHDOG_POLL_COUNT * pollIntervalMs)
 }
 
-/** Files of services are lines: what would begin another one, or join two, cannot be written into them. */
+/**
+ * Files of services are lines: what would begin another one, or join two, cannot be written into them. The file for
+ * PM2 is a program, and there U+2028 and U+2029 end a line too, so a comment as well.
+ */
 function assertPlain(path: string): void {
-  if (/\p{Cc}/u.test(path)) refusePath(path, 'a control character')
+  if (/[\p{Cc}\p{Zl}\p{Zp}]/u.test(path)) refusePath(path, 'a control character or line separator')
   if (/[\\\s]$/.test(path)) refusePath(path, 'a space or backslash at its end')
 }
 

@@ -3,6 +3,7 @@
  * options, and by a checksum whether somebody has changed it since.
  */
 import { createHash } from 'node:crypto'
+import { constants } from 'node:fs'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { type ServiceOptions, serviceOptionsSchema } from './service-plan.ts'
@@ -62,7 +63,8 @@ export async function replaceFile(path: string, text: string): Promise<void> {
 
 async function readText(path: string): Promise<string | undefined> {
   try {
-    const handle = await open(path, 'r')
+    // Not blocking: a pipe in its place would be waited for without end.
+    const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
     try {
       const found = await handle.stat()
       // A masked unit is a link to /dev/null: there, and not ours.
