@@ -256,6 +256,24 @@ for (const { name, open } of CONCURRENT) {
       expect((await a.read.listTickets({})).items).toHaveLength(1)
     })
 
+    test('two changes that wait for each other are both made: one of them is begun anew', async () => {
+      const [one, two] = [await create(), await create()]
+      const met = Promise.withResolvers<void>()
+      let count = 0
+      const comment = async (store: Store, author: string, first: typeof one, second: typeof one) =>
+        await store.write.once({ key: author, fingerprint: 'f' }, async (write) => {
+          await write.addComment({ ticketId: first.id, author, body: '1' })
+          if (++count === 2) met.resolve()
+          await met.promise
+          await write.addComment({ ticketId: second.id, author, body: '2' })
+          return null
+        })
+      await Promise.all([comment(a, 'ann', one, two), comment(b, 'bob', two, one)])
+      expect(count).toBe(3)
+      const authors = (await a.read.listComments(one.id)).map(({ author }) => author)
+      expect(authors.toSorted()).toEqual(['ann', 'bob'])
+    })
+
     describe('events', () => {
       test('an event that got an earlier place and commits later is not skipped', async () => {
         const afterSeq = (await a.read.getFigures()).lastEventSeq

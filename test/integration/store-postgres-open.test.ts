@@ -117,6 +117,25 @@ describeWithPostgres('opening a PostgreSQL store:', () => {
     await refused(server.toUrl('ascii')).toMatchObject({ message: expect.stringContaining('not UTF8') })
   })
 
+  test("every instant is the database's, whatever the clock of this machine says", async () => {
+    const database = await make('migrated')
+    const aheadMs = 3_600_000
+    await database.server.run(
+      database.name,
+      `create or replace function now_ms() returns bigint language sql volatile
+         as $$ select (extract(epoch from clock_timestamp()) * 1000)::bigint + ${aheadMs} $$`,
+    )
+    const store = await open(database)
+    const before = Date.now() + aheadMs
+    const ticket = await createTestTicket(store, await createTestProject(store))
+    const claimed = await store.write.claimNext({ holder: 'h', leaseTtlMs: 30_000 })
+    const after = Date.now() + aheadMs
+    for (const at of [ticket.createdAt, (claimed?.run.lease.expiresAt ?? 0) - 30_000, store.now()]) {
+      expect(at).toBeGreaterThanOrEqual(before - 5)
+      expect(at).toBeLessThanOrEqual(after + 5)
+    }
+  })
+
   test('text is compared byte by byte, whatever language the database was made for', async () => {
     const database = await make('migrated')
     const odd = await database.server.run(

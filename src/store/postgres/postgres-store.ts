@@ -89,7 +89,10 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
       capabilities: { isExclusive: false },
       now: () => clock.now(),
       async backup() {
-        throw new StoreError('unavailable', `${label} is copied with pg_dump or with swarm store copy`)
+        throw new StoreError(
+          'conflict',
+          `${label} is backed up with pg_dump, or copied with swarm store copy`,
+        )
       },
       async close() {
         closing ??= Promise.all(Object.values(pools).map((pool) => pool.close())).then(() => tail.close())

@@ -23,7 +23,8 @@ export function createRunRead(of: {
           try {
             return await read({ db: session.db, now, ...finalSeq })
           } finally {
-            if (session.isOpen) await session.exec('rollback').catch(() => session.destroy())
+            // Nobody waits for it: what is asked next on this connection stands behind it.
+            if (session.isOpen) void session.exec('rollback').catch(() => session.destroy())
           }
         }),
       )
