@@ -36,4 +36,6 @@ test.each(listLeaves(COMMANDS, ''))(
     }
     for (const argument of command.registeredArguments) expect(argument.description).not.toBe('')
   },
+  // The first command that uses the daemon's parts loads nearly all of the program.
+  30_000,
 )
