@@ -115,6 +115,25 @@ test('`swarm tracker check` needs no daemon, writes nothing, and its exit code s
   expect(mistyped.stderr).toContain('unknown key "sate" in trackers.legacy.columns')
 })
 
+test('what a foreign table holds reaches the terminal as harmless text', async () => {
+  const { config, database } = await makeHome()
+  edit(database, (db) => {
+    db.exec('drop table issues; create table issues (id text, subject text, state text)')
+    db.prepare('insert into issues values (?, ?, ?)').run('a\u001b[31m\nb', 't\u001b[2J', 'open')
+    db.prepare('insert into issues values (?, ?, ?)').run('c', 't', 'w\u001b[31m')
+  })
+  await writeFile(
+    config,
+    (await readFile(config, 'utf8')).replace(/^ +(body|type|claimed-by|priority|result):.*\n/gm, ''),
+  )
+  for (const args of [[], ['--quiet'], ['--json']]) {
+    const { code, stdout } = await runCli(['tracker', 'check', 'legacy', '--config', config, ...args])
+    expect(code).toBe(0)
+    expect(stdout).not.toContain('\u001b')
+    expect(stdout).toContain('b')
+  }
+})
+
 test('`swarm doctor` looks at each tracker', async () => {
   const { config, home } = await makeHome()
   const doctor = async () => await runCli(['doctor', '--json', '--config', config])

@@ -30,7 +30,8 @@ export function configure(command: Command, act: Act): void {
         if (tracker === undefined) throw unknown(name, trackers, loaded.file)
         const check = await checkTracker(tracker, signal)
         if (output.format === 'json') output.json({ name, ...check })
-        else if (output.format === 'ids') for (const { externalId } of check.sample) output.line(externalId)
+        else if (output.format === 'ids')
+          for (const { externalId } of check.sample) output.line(escapeLine(externalId))
         else showCheck(context, name, check)
         return check.isUsable ? EXIT.ok : EXIT.failed
       }),
