@@ -2,11 +2,15 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { SwarmEvent } from '../../src/domain/event.ts'
 import type { Project } from '../../src/domain/project.ts'
+import type { LeaseProof } from '../../src/domain/run.ts'
+import { isTerminal } from '../../src/domain/status.ts'
 import type { Store } from '../../src/store/contract.ts'
 import { whyNoPostgres } from '../support/postgres-server.ts'
 import {
+  beginAttempt,
   beginScene,
   claim,
+  createInstances,
   createTestProject,
   createTestTicket,
   LEASE_TTL_MS,
@@ -44,7 +48,7 @@ for (const { name, open } of CONCURRENT) {
     const create = (input: Parameters<typeof createTestTicket>[2] = {}) => createTestTicket(a, project, input)
     const statusOf = async (ticketId: Project['id'] | string) =>
       (await a.read.findTicket({ ticketId: ticketId as never }))?.status
-    const finish = (store: Store, claimed: Awaited<ReturnType<typeof claim>>) =>
+    const finish = (store: Store, claimed: { readonly proof: LeaseProof }) =>
       store.write.finishRun({
         ...claimed.proof,
         outcome: { status: 'succeeded', outputs: {}, ticket: 'done' },
@@ -189,6 +193,26 @@ for (const { name, open } of CONCURRENT) {
         expect(won).toHaveLength(1)
         expect(won[0]?.run).toMatchObject({ id: runId, lease: { epoch: proof.epoch + 1 } })
         if (won[0] !== undefined) await finish(a, { ...won[0], proof: toProof(won[0]) })
+      }
+    })
+
+    test('U3: nothing is added to a run that ends at the same moment', async () => {
+      for (let round = 0; round < ROUND_COUNT; round++) {
+        const { runId, proof } = await beginScene(a)
+        await openApproval(a, proof, 'first')
+        const results = await Promise.allSettled([
+          createInstances(b, proof, 'late-1'),
+          openApproval(b, proof, 'late-2'),
+          finish(a, { proof }),
+          beginAttempt(b, proof, 'late-3'),
+          createInstances(a, proof, 'late-4'),
+        ])
+        for (const one of results) {
+          if (one.status === 'rejected') expect(one.reason).toMatchObject({ code: 'lease_lost' })
+        }
+        const steps = await a.read.listStepInstances(runId)
+        expect(steps.filter(({ status }) => !isTerminal('step', status))).toEqual([])
+        expect(await a.read.listOpenWaits({ runId })).toEqual([])
       }
     })
 
