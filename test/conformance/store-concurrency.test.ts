@@ -1,6 +1,7 @@
 /** What holds when several processes write to one store at the same moment. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { SwarmEvent } from '../../src/domain/event.ts'
+import type { TicketId } from '../../src/domain/id.ts'
 import type { Project } from '../../src/domain/project.ts'
 import type { LeaseProof } from '../../src/domain/run.ts'
 import { isTerminal } from '../../src/domain/status.ts'
@@ -254,6 +255,44 @@ for (const { name, open } of CONCURRENT) {
         const ofTicket = sent.filter((key) => key.startsWith(id))
         expect(ofTicket).toEqual([0, 1, 2].map((index) => `${id}-${index}`))
       }
+    })
+
+    test('P9: what happens to a mirrored ticket while another process begins to tell its tracker is told too', async () => {
+      const [mirrored] = await a.write.mirrorTickets({
+        tracker: 'legacy',
+        projectId: project.id,
+        actor: 'tracker:legacy',
+        readAt: test_.clock.now(),
+        tickets: [
+          {
+            externalId: '7',
+            title: 'Seven',
+            word: 'open',
+            body: '',
+            type: '',
+            labels: [],
+            priority: 3,
+            workflow: null,
+            agent: null,
+            inputs: {},
+            createdAt: null,
+          },
+        ],
+      })
+      const ticketId = mirrored?.ticketId as TicketId
+      const { proof } = await claim(a)
+      await openApproval(a, proof)
+      await a.write.parkRun(proof)
+      const listStatuses = async () =>
+        (await a.read.listEffects({ ticketId })).map(({ kind, status }) => `${kind} ${status}`)
+      expect(await listStatuses()).toEqual(['write_back_ticket pending'])
+      let canceled: Promise<unknown> | undefined
+      await test_.whileUncommitted("update effects set status = 'sending'", async () => {
+        canceled = b.write.cancelTicket({ ticketId, actor: 'ann' })
+        await test_.waitUntilBlocked()
+      })
+      await canceled
+      expect(await listStatuses()).toEqual(['write_back_ticket sending', 'write_back_ticket pending'])
     })
 
     test('the same key, the same registration and the same pull request at once are one', async () => {

@@ -22,12 +22,17 @@ export async function reviveWriteBacks(tx: Tx, input: { tracker: string }): Prom
       ),
     )
     .execute()
+  let count = 0
   for (const { id, ticket_id: ticketId } of dead) {
-    await tx.db
+    const revived = await tx.db
       .updateTable('effects')
       .set({ status: 'pending', attempt_count: 0, not_before: 0, finished_at: null })
       .where('id', '=', id)
-      .execute()
+      .where('status', '=', 'dead')
+      .returning('id')
+      .executeTakeFirst()
+    if (revived === undefined) continue
+    count++
     const data = {
       effectId: id,
       kind: 'write_back_ticket',
@@ -37,5 +42,5 @@ export async function reviveWriteBacks(tx: Tx, input: { tracker: string }): Prom
     }
     tx.emit({ type: 'effect.retried', actor: 'coordinator', ticketId, data })
   }
-  return dead.length
+  return count
 }

@@ -14,6 +14,8 @@ export async function enqueueWriteBack(tx: Tx, ticket: Row<'tickets'>): Promise<
     .where('kind', '=', 'write_back_ticket')
     .where('status', '=', 'pending')
     .limit(1)
+    // One that another process begins to send just now tells how the ticket stood before.
+    .$if(tx.dialect.supportsSkipLocked, (query) => query.forNoKeyUpdate())
     .executeTakeFirst()
   if (waiting !== undefined) return
   await insertEffect(tx, {
