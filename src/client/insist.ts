@@ -40,9 +40,12 @@ export async function insist<T>(
   }
 }
 
+/** What something in between asks for beyond this would stop an agent for a day, `ms` */
+const ASKED_MAX_MS = 300_000
+
 /** How long the server asked to wait, `ms` */
 export function toAskedMs(error: unknown): number {
-  return error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0
+  return error instanceof ApiError ? Math.min(error.retryAfterMs ?? 0, ASKED_MAX_MS) : 0
 }
 
 /** A broken connection shows as a plain error of the platform; what our parser refuses does not heal. */

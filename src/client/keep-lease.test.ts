@@ -4,8 +4,8 @@ import { keepLease } from './keep-lease.ts'
 
 const LEASE_TTL_MS = 90
 const kept = { isCancelRequested: false }
-const problem = (status: number, code: string) =>
-  new ApiError({ type: 'about:blank', title: code, status, detail: code, code })
+const problem = (status: number, code: string, retryAfterMs?: number) =>
+  new ApiError({ type: 'about:blank', title: code, status, detail: code, code }, retryAfterMs)
 
 /** Keeps a lease whose heartbeats are answered by `beat`, until it ends; gives the reason and the beats. */
 async function keep(beat: (count: number) => Promise<{ isCancelRequested: boolean }>) {
@@ -41,6 +41,26 @@ test('a heartbeat that fails on the way is sent again; without one for a whole l
   expect(reason.message).toBe(`no heartbeat got through for ${LEASE_TTL_MS} ms`)
   expect(reason.cause).toMatchObject({ code: 'unreachable' })
   expect(count).toBeGreaterThan(1)
+})
+
+test('a server that asks to wait for longer than the lease lasts does not keep the work going', async () => {
+  const { reason, count } = await keep(async () => {
+    throw problem(429, 'overloaded', 86_400_000)
+  })
+  expect(reason.message).toBe(`no heartbeat got through for ${LEASE_TTL_MS} ms`)
+  expect(count).toBe(1)
+})
+
+test('a heartbeat that gets no answer is not waited for beyond the lease', async () => {
+  const { promise: reason, resolve: onEnd } = Promise.withResolvers<Error>()
+  const beat = (signal: AbortSignal) =>
+    new Promise<never>((_, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    })
+  // Waited for a third of the lease it would outlast this test.
+  const input = { leaseTtlMs: 60_000, claimedAt: performance.now() - 59_900 }
+  await keepLease({ ...input, signal: new AbortController().signal, beat, onEnd })
+  expect((await reason).message).toBe('no heartbeat got through for 60000 ms')
 })
 
 test('U18: keeping ends with its signal, also in the middle of a heartbeat', async () => {

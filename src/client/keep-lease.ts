@@ -28,20 +28,28 @@ export async function keepLease(input: KeepLeaseInput): Promise<void> {
     await pause(nextAt - performance.now(), signal)
     if (signal.aborted) return
     const sentAt = performance.now()
+    const endsAt = renewedAt + leaseTtlMs
     try {
-      const lease = await input.beat(AbortSignal.any([signal, AbortSignal.timeout(intervalMs)]))
+      const lease = await input.beat(AbortSignal.any([signal, limitTry(endsAt - sentAt, intervalMs)]))
       if (lease.isCancelRequested) return input.onEnd(new Error('somebody asked for the end'))
       renewedAt = sentAt
       nextAt = sentAt + intervalMs
     } catch (error) {
       if (signal.aborted) return
       if (!isWorthAnotherTry(error)) return input.onEnd(toError(error))
-      if (performance.now() - renewedAt >= leaseTtlMs) {
-        return input.onEnd(new Error(`no heartbeat got through for ${leaseTtlMs} ms`, { cause: error }))
-      }
       nextAt = performance.now() + toAskedMs(error) + RETRY_DELAY_MS
+      if (nextAt < endsAt) continue
+      // No other one can get through in time, whatever the server asked for.
+      await pause(endsAt - performance.now(), signal)
+      if (signal.aborted) return
+      return input.onEnd(new Error(`no heartbeat got through for ${leaseTtlMs} ms`, { cause: error }))
     }
   }
+}
+
+/** Not beyond the end of the lease, except for the first one of a claim whose answer was long under way. */
+function limitTry(restMs: number, intervalMs: number): AbortSignal {
+  return AbortSignal.timeout(Math.ceil(restMs > 0 ? Math.min(restMs, intervalMs) : intervalMs))
 }
 
 function toError(error: unknown): Error {
