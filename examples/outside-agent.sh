@@ -15,14 +15,18 @@ trap 'rm -rf "$dir"' EXIT
 trap 'stopping=yes; end_work' TERM INT
 # In a file: what stands in the arguments of a program is seen by everyone on the machine.
 (umask 077 && echo "Authorization: Bearer ${SWARM_TOKEN:-}" > "$dir/token")
+unset SWARM_TOKEN # the program need not have it
 
 # post <path> <answer file> [<curl option> …]: sends standard input once and prints the status, 000 without an answer.
 post() {
-  local path=$1 answer=$2
+  local path=$1 answer=$2 code
   shift 2
-  jq --arg holder "$holder" '. + {$holder}' |
+  # What was cut off on the way is no answer, nor is a page of something in between.
+  code=$(jq --arg holder "$holder" '. + {$holder}' |
     curl --silent --max-time 30 --header "@$dir/token" "$@" --json @- --output "$answer" \
-      --dump-header "$answer.headers" --write-out '%{http_code}' "$url/v1/$path" || true
+      --dump-header "$answer.headers" --write-out '%{http_code}' "$url/v1/$path") || code=000
+  [ "$code" != 200 ] || jq empty "$answer" 2> /dev/null || code=000
+  printf '%s' "$code"
 }
 
 # send <path> <body> <key>: sends until somebody answers, waiting longer each time. The key makes it count once.
@@ -33,7 +37,8 @@ send() {
     case $status in 000* | 429* | 5*) ;; *) return ;; esac
     tries=$((tries + 1))
     if [ "$stopping" ] && [ $tries -gt 3 ]; then echo "nobody answers at $url" >&2 && exit 1; fi
-    asked=$(sed -n 's/^retry-after: *\([0-9]\{1,4\}\).*/\1/Ip' "$dir/answer.headers" 2> /dev/null)
+    asked=$(sed -n 's/^retry-after: *\([1-9][0-9]*\)[^0-9]*$/\1/Ip' "$dir/answer.headers" 2> /dev/null)
+    [ ${#asked} -le 2 ] || asked=60 # something in between may ask for a day
     sleep "$((${asked:-0} > wait ? asked : wait))"
     wait=$((wait < 15 ? wait * 2 : 15))
   done
@@ -66,7 +71,7 @@ work_on() {
   run=$(jq -r .run.id "$dir/answer")
   epoch=$(jq .lease.epoch "$dir/answer")
   key=$(jq -r .ticket.key "$dir/answer")
-  jq .ticket "$dir/answer" > "$dir/ticket"
+  jq .ticket "$dir/answer" > "$dir/ticket" || exit
   rm -f "$dir/lost"
   # In a process group of its own, so that it can be ended with all that it starts.
   setsid "$@" < "$dir/ticket" > "$dir/out" 2> "$dir/err" &

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
-import { createServer, type Server } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -24,6 +24,8 @@ const PROGRAMS = {
   chatters: ['echo', 'all is well'],
   boasts: [process.execPath, '-p', `JSON.stringify({ text: 'x'.repeat(2 ** 20) })`],
   sleeps: ['sleep', '300'],
+  takesItsTime: ['sh', '-c', 'sleep 3; echo "{}"'],
+  looksForTheToken: [process.execPath, '-p', 'JSON.stringify({ token: process.env.SWARM_TOKEN ?? null })'],
   tellsItsPid: ['sh', '-c', 'echo $$ > pid; exec sleep 300'],
 } as const
 
@@ -65,7 +67,7 @@ function start(command: readonly string[], program: keyof typeof PROGRAMS, url =
 
 describe.each(AGENTS)('examples/$name', ({ command }) => {
   test('does every ticket, waits, and ends when it is told to', async () => {
-    const keys = [await file('one two'), await file('three')]
+    const keys = [await file('-n $(exit)`"'), await file('three')]
     const agent = start(command, 'counts')
     const done = await Promise.all(keys.map((key) => waitForTicket(server.owner, key, 'done')))
     expect(done.map(({ outputs }) => outputs)).toEqual([{ words: 2 }, { words: 1 }])
@@ -113,12 +115,53 @@ describe.each(AGENTS)('examples/$name', ({ command }) => {
 
   test('P1: answers that are lost on the way make no second claim and no second result', async () => {
     const keys = [await file('one'), await file('two')]
-    const network = await startForgetfulProxy(server.url)
-    const agent = start(command, 'counts', `http://127.0.0.1:${(network.address() as AddressInfo).port}`)
+    const network = await startForgetfulProxy(server.url, (response) => response.destroy())
+    const agent = start(command, 'counts', urlOf(network))
     await Promise.all(keys.map((key) => waitForTicket(server.owner, key, 'done')))
     await agent.terminate()
     network.close()
     expect((await server.owner.runs.list()).items.map(({ number }) => number)).toEqual([1, 1])
+  })
+
+  test.each<[string, Spoil]>([
+    [
+      'are cut off in the middle',
+      (response, body) => {
+        response.writeHead(200, { 'content-length': body.length + 1 })
+        response.write(body, () => response.destroy())
+      },
+    ],
+    ['come from something else in between', (response) => response.writeHead(200).end('<h1>Welcome</h1>')],
+  ])('P1: answers that %s, also to heartbeats, are asked for again', async (_name, spoil) => {
+    const key = await file('work')
+    const network = await startForgetfulProxy(server.url, spoil)
+    const agent = start(command, 'takesItsTime', urlOf(network))
+    await waitForTicket(server.owner, key, 'done')
+    expect(await agent.terminate()).toBe(0)
+    network.close()
+    expect((await server.owner.runs.list()).items.map(({ number }) => number)).toEqual([1])
+    expect(agent.output()).toBe(`${key}: 200 complete\n`)
+  })
+
+  test('overload is waited out, longer each time, whatever Retry-After says', async () => {
+    const askedAt: number[] = []
+    const network = createServer((_request, response) => {
+      askedAt.push(performance.now())
+      response.writeHead(503, { 'retry-after': 'Wed, 21 Oct 2099 07:28:00 GMT' }).end()
+    }).listen(0, '127.0.0.1')
+    await once(network, 'listening')
+    start(command, 'counts', urlOf(network))
+    await waitFor('the fourth try', async () => (askedAt.length >= 4 ? true : undefined))
+    network.close()
+    const [, , third = 0, fourth = 0] = askedAt
+    expect(fourth - third).toBeGreaterThan(900)
+  })
+
+  test('the program does not get the token', async () => {
+    const key = await file('work')
+    const agent = start(command, 'looksForTheToken')
+    expect((await waitForTicket(server.owner, key, 'done')).outputs).toEqual({ token: null })
+    await agent.terminate()
   })
 })
 
@@ -153,8 +196,12 @@ test('U2: examples of both kinds share the tickets', async () => {
   expect(lines.toSorted()).toEqual(keys.map((key) => `${key}: 200 complete`).toSorted())
 })
 
-/** Passes every request on, and drops the first answer to each of them. */
-async function startForgetfulProxy(url: string): Promise<Server> {
+const urlOf = (network: Server) => `http://127.0.0.1:${(network.address() as AddressInfo).port}`
+
+type Spoil = (response: ServerResponse, body: Buffer) => void
+
+/** Passes every request on, and spoils the first answer to each of them. */
+async function startForgetfulProxy(url: string, spoil: Spoil): Promise<Server> {
   const seen = new Set<string>()
   const proxy = createServer(async (request, response) => {
     const chunks: Buffer[] = []
@@ -169,7 +216,7 @@ async function startForgetfulProxy(url: string): Promise<Server> {
     const key = `${request.url} ${request.headers['idempotency-key']}`
     if (!seen.has(key)) {
       seen.add(key)
-      response.destroy()
+      spoil(response, body)
       return
     }
     response.writeHead(answer.status, { 'content-type': 'application/json' }).end(body)
