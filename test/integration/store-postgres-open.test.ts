@@ -1,5 +1,6 @@
 /** Opening a PostgreSQL store: made once, by whoever comes first; never where it does not belong. */
 import { randomBytes } from 'node:crypto'
+import { inspect } from 'node:util'
 import { afterEach, expect, test } from 'vitest'
 import type { Store } from '../../src/store/contract.ts'
 import { MIGRATIONS } from '../../src/store/migrations/list.ts'
@@ -115,6 +116,43 @@ describeWithPostgres('opening a PostgreSQL store:', () => {
     })
     await server.run('postgres', "create database ascii template template0 encoding 'SQL_ASCII' locale 'C'")
     await refused(server.toUrl('ascii')).toMatchObject({ message: expect.stringContaining('not UTF8') })
+  })
+
+  test('an event is in the transaction of its change: when it cannot be written, nothing is', async () => {
+    const database = await make('migrated')
+    const store = await open(database)
+    const project = await createTestProject(store)
+    await createTestTicket(store, project)
+    const [same] = await database.server.run(
+      database.name,
+      "select t.xmin = e.xmin as value from tickets t join events e on e.ticket_id = t.id and e.type = 'ticket.created'",
+    )
+    expect(same).toEqual({ value: true })
+    await database.server.run(
+      database.name,
+      `create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no events'; end $$;
+       create trigger refuse before insert on events for each row execute function refuse()`,
+    )
+    await expect(createTestTicket(store, project)).rejects.toThrow('no events')
+    expect((await store.read.listTickets({})).items).toHaveLength(1)
+    expect((await store.read.findProject({ projectId: project.id }))?.ticketCount).toBe(1)
+  })
+
+  test('a password is asked for and given, never told', async () => {
+    const database = await make('empty')
+    await database.server.run('postgres', "create role locked login password 'hunter2'")
+    await database.server.run('postgres', `grant create on database ${database.name} to locked`)
+    const location = { ...database.location, user: 'locked' }
+    const refused = openPostgresStore({ location, randomBytes, password: 'hunter3' })
+    await expect(refused).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringMatching(/does not let this user in/),
+    })
+    const store = await openPostgresStore({ location, randomBytes, password: 'hunter2' })
+    toClose.push(store)
+    await createTestProject(store)
+    expect(inspect(store, { depth: 9 })).not.toContain('hunter2')
+    expect(inspect(await refused.catch((error: unknown) => error), { depth: 9 })).not.toContain('hunter3')
   })
 
   test("every instant is the database's, whatever the clock of this machine says", async () => {

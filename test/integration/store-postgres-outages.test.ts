@@ -52,7 +52,7 @@ describeWithPostgres('PostgreSQL goes away:', () => {
     })
   }
 
-  test('U5: the server crashes again and again during creations and claims: nothing acknowledged is lost, nothing is there twice', async () => {
+  test('U5: the server crashes during creations and claims, and again while it recovers: nothing acknowledged is lost, nothing is there twice', async () => {
     const project = await createTestProject(store)
     const created: string[] = []
     const claimed: string[] = []
@@ -87,6 +87,7 @@ describeWithPostgres('PostgreSQL goes away:', () => {
         created.length + claimed.length > count + 20 ? true : undefined,
       )
       await database.server.crash()
+      if (round % 2 === 1) await database.server.crashInRecovery()
       await database.server.start()
     }
     isOver = true

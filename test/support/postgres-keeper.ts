@@ -2,11 +2,12 @@
  * Keeps a PostgreSQL server for as long as its standard input is open, so that it ends with whoever asked for it,
  * however that ends: `node postgres-keeper.ts <folder> <bin> <uid> <gid>`. Says `ready` when the server answers.
  * The folder is removed at the end. Commands, line by line: `immediate` stops the server like a crash, `start` starts
- * it again; each is answered with its own name.
+ * it again, `recovery` starts it and crashes it while it recovers; each is answered with its own name.
  */
-import { chown, mkdir, rm } from 'node:fs/promises'
+import { chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
 import { runProcess } from '../../src/platform/process.ts'
 
 const [folder = '', bin = '', uid = '', gid = ''] = process.argv.slice(2)
@@ -34,11 +35,11 @@ const SETTINGS = [
   'listen_addresses=',
   `unix_socket_directories=${folder}`,
 ]
-const start = () =>
+const start = (wait: '-w' | '-W' = '-w') =>
   run(
     'pg_ctl',
     'start',
-    '-w',
+    wait,
     '-D',
     data,
     '-l',
@@ -47,6 +48,21 @@ const start = () =>
     SETTINGS.map((s) => `-c ${s}`).join(' '),
   )
 const stop = () => run('pg_ctl', 'stop', '-m', 'immediate', '-D', data)
+
+/** Starts it after a crash and crashes it again while it recovers, or right after. */
+async function crashInRecovery(): Promise<void> {
+  await start('-W')
+  const deadline = Date.now() + 10_000
+  for (;;) {
+    try {
+      return await stop()
+    } catch (error) {
+      // It has not yet said that it runs.
+      if (Date.now() > deadline) throw error
+      await delay(2)
+    }
+  }
+}
 
 await mkdir(data, { recursive: true, mode: 0o700 })
 for (const path of uid === '' ? [] : [folder, data]) await chown(path, Number(uid), Number(gid))
@@ -62,9 +78,16 @@ try {
     '--encoding=UTF8',
     '--locale=C.UTF-8',
   )
+  // One user who needs a password; all others are let in.
+  const hba = join(data, 'pg_hba.conf')
+  await writeFile(hba, `local all locked scram-sha-256\n${await readFile(hba, 'utf8')}`)
   await start()
   process.stdout.write('ready\n')
-  const commands: Record<string, () => Promise<void>> = { immediate: stop, start }
+  const commands: Record<string, () => Promise<void>> = {
+    immediate: stop,
+    start: () => start(),
+    recovery: crashInRecovery,
+  }
   for await (const line of createInterface({ input: process.stdin })) {
     await commands[line]?.()
     process.stdout.write(`${line}\n`)

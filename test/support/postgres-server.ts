@@ -14,6 +14,8 @@ export type PostgresServer = {
   /** Stops it as a crash would, all connections broken. */
   crash(): Promise<void>
   start(): Promise<void>
+  /** After a crash: starts it, and crashes it again while it recovers. */
+  crashInRecovery(): Promise<void>
   /** Where a store is, as in the configuration */
   toUrl(database: string): string
   /** Who connects, ends. */
@@ -62,6 +64,7 @@ async function startServer(): Promise<PostgresServer> {
     host: folder,
     crash: () => ask('immediate', 'immediate'),
     start: () => ask('start', 'start'),
+    crashInRecovery: () => ask('recovery', 'recovery'),
     toUrl: (database) => `postgresql:///${database}?host=${folder}&user=swarm`,
     connect: (database) => connect(folder, database),
     run: (database, sql) => runStatements(folder, database, sql),

@@ -6,14 +6,12 @@ import { isConnectionTrouble } from './to-store-error.ts'
 export type BegunTransaction = {
   /** `ms` since the epoch */
   readonly now: number
-  /** Number of the transaction and of the server's history, by which its fate can be asked for later */
+  /** Number of the transaction */
   readonly id: string
-  readonly timeline: string
 }
 
 export const BEGIN_WRITE = `begin isolation level read committed;
-  select swarm.now_ms() as now, pg_current_xact_id()::text as id,
-         left(pg_walfile_name(pg_current_wal_lsn()), 8) as timeline`
+  select swarm.now_ms() as now, pg_current_xact_id()::text as id`
 
 export const BEGIN_READ = 'begin isolation level repeatable read read only; select swarm.now_ms() as now'
 

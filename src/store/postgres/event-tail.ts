@@ -9,6 +9,8 @@ type Listener = (events: readonly SwarmEvent[]) => void
 export type EventTail = {
   /** @returns the function that ends the subscription */
   subscribe(listener: Listener): () => void
+  /** Position of the last event that was told */
+  readonly position: number
   /** This process committed events up to this position; 0: of which the position is not known. */
   hasCommitted(seq: number): void
   close(): Promise<void>
@@ -131,6 +133,9 @@ export async function openEventTail({ open, logger }: EventTailInput): Promise<E
   const running = run()
 
   return {
+    get position() {
+      return position
+    },
     subscribe(listener) {
       const key = {}
       listeners.set(key, { listener, afterSeq: committedSeq })

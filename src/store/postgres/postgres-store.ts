@@ -73,6 +73,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
       clock,
       newId: createIdSource(randomBytes),
       label,
+      lastSeq: () => tail.position,
       onCommit: (lastSeq) => tail.hasCommitted(lastSeq),
     })
     let closing: Promise<unknown> | undefined

@@ -11,7 +11,7 @@ import {
   toEventRow,
 } from '../transaction.ts'
 import { BEGIN_WRITE, type BegunTransaction, begin, persist } from './begin.ts'
-import { findOutcome } from './find-outcome.ts'
+import { findOutcome, type LostTransaction } from './find-outcome.ts'
 import type { Pool } from './pool.ts'
 import { postgresDialect } from './postgres-dialect.ts'
 import type { Session } from './session.ts'
@@ -23,6 +23,8 @@ type Parts = {
   readonly clock: StoreClock
   readonly newId: IdSource
   readonly label: string
+  /** A position of an event that was there before whatever is begun now */
+  readonly lastSeq: () => number
   /** Called after each commit with the position of its last event, if it had any */
   readonly onCommit: (lastSeq: number) => void
 }
@@ -70,7 +72,7 @@ async function runOnce<T>(parts: Parts, work: (tx: Tx) => Promise<T>): Promise<T
   }
   if (ended.kind === 'failed') throw ended.error
   // The commit was asked for and the answer got lost: the server knows.
-  if ((await findOutcome(parts, ended.begun)) === 'aborted') throw ended.error
+  if ((await findOutcome(parts, ended.lost)) === 'aborted') throw ended.error
   parts.onCommit(0)
   return ended.value
 }
@@ -78,11 +80,11 @@ async function runOnce<T>(parts: Parts, work: (tx: Tx) => Promise<T>): Promise<T
 type Ended<T> =
   | { readonly kind: 'committed'; readonly value: T; readonly lastSeq: number | undefined }
   | { readonly kind: 'failed'; readonly error: unknown }
-  | { readonly kind: 'unknown'; readonly value: T; readonly error: unknown; readonly begun: BegunTransaction }
+  | { readonly kind: 'unknown'; readonly value: T; readonly error: unknown; readonly lost: LostTransaction }
 
 /** Does the work and commits it. Never throws: what follows depends on how far it came. */
 async function endOf<T>(
-  { newId }: Parts,
+  { newId, lastSeq }: Parts,
   session: Session,
   begun: BegunTransaction,
   work: (tx: Tx) => Promise<T>,
@@ -94,6 +96,7 @@ async function endOf<T>(
     newId,
     savepoint: (part) => savepoint(session, part),
   }
+  const afterSeq = lastSeq()
   let done: { value: T; events: readonly NewEvent[] }
   try {
     done = await isInside.run(true, () => runInTransaction(base, work))
@@ -107,7 +110,8 @@ async function endOf<T>(
   } catch (error) {
     if (isConnectionTrouble(error)) {
       session.destroy()
-      return { kind: 'unknown', value, error, begun }
+      const lost = { ...begun, afterSeq, hasEvents: events.length > 0 }
+      return { kind: 'unknown', value, error, lost }
     }
     await rollBack(session)
     return { kind: 'failed', error }
@@ -121,19 +125,30 @@ async function endOf<T>(
  */
 async function commit(
   session: Session,
-  { db, now }: Begun,
+  base: Begun,
   events: readonly NewEvent[],
 ): Promise<number | undefined> {
-  const rows = events.map((event) => toEventRow(event, now))
-  const inserting =
-    rows.length === 0 ? Promise.resolve([]) : db.insertInto('events').values(rows).returning('seq').execute()
-  const [inserted, committed] = await Promise.allSettled([inserting, session.exec('commit')])
+  // NOTE: both are handed to the driver here, in this order; a builder's own `execute` would come after the commit.
+  const [inserted, committed] = await Promise.allSettled([
+    events.length === 0 ? [] : insertEvents(session, base, events),
+    session.exec('commit'),
+  ])
   if (inserted.status === 'rejected') throw inserted.reason
   if (committed.status === 'rejected') throw committed.reason
   if (committed.value.at(-1)?.command !== 'COMMIT') {
     throw new StoreError('unavailable', 'the transaction was rolled back by the server; nothing was changed')
   }
   return inserted.value.at(-1)?.seq
+}
+
+function insertEvents(
+  session: Session,
+  { db, now }: Begun,
+  events: readonly NewEvent[],
+): Promise<readonly { readonly seq: number }[]> {
+  const rows = events.map((event) => toEventRow(event, now))
+  const { sql, parameters } = db.insertInto('events').values(rows).returning('seq').compile()
+  return session.query(sql, parameters)
 }
 
 async function savepoint<T>(session: Session, part: () => Promise<T>): Promise<T> {
