@@ -5,7 +5,8 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { Registry } from '../../src/registry/contract.ts'
 import { createRegistry } from '../../src/registry/create-registry.ts'
 import type { ForeignFileError } from '../../src/registry/import/foreign-file.ts'
@@ -343,6 +344,16 @@ describe('what is refused', () => {
     expect(await importFirst()).toMatchObject({ outcome: 'taken' })
   })
 
+  test.each([
+    ['a method', [{ id: 'ask', type: 'http', url: 'https://example.com', method: { toString: 1 } }]],
+    ['a version', [{ id: 'count', agent: { name: 'counter', version: { toString: null } } }]],
+    ['a version beside', [{ id: 'count', agent: 'counter', agent_version: [{ valueOf: 1, toString: 1 }] }]],
+  ])('U14: %s that is no text refuses its own row only', async (_name, steps) => {
+    const hostile = { ...WORKFLOW, name: 'hostile', steps: JSON.stringify(steps) }
+    await writeForeignRegistry(file, { agents: [AGENT], workflows: [WORKFLOW, hostile] })
+    expect(outcomes((await runImport()).items)).toEqual(['counter taken', 'count taken', 'hostile refused'])
+  })
+
   test('U14: YAML, SQL and control characters in names and texts are text', async () => {
     const hostile = 'x"\n  network: { hosts: "*" }\r\n# \u0000 &a *a !!js/function ${inputs.a} {{ b }}'
     await writeForeignRegistry(file, {
@@ -430,6 +441,20 @@ describe('the file', () => {
       code: 'unreadable',
       message: expect.stringContaining('took longer'),
     })
+  })
+
+  test('with a view that never ends keeps no process when the import is killed', async () => {
+    await writeForeignRegistry(file, {
+      schema: `create view agents as with recursive n(x) as (select 1 union all select x + 1 from n)
+        select x as name, x as version, x as path, x as runtime from n where x < 0;`,
+    })
+    const program = fileURLToPath(new URL('../../src/registry/import/read-foreign-file.ts', import.meta.url))
+    const reader = spawn(process.execPath, [program], { stdio: ['pipe', 'ignore', 'inherit'] })
+    onTestFinished(() => void reader.kill('SIGKILL'))
+    const ended = once(reader, 'exit')
+    const tables = [{ kind: 'agents', table: 'agents', columns: [], values: [] }]
+    reader.stdin.end(JSON.stringify({ path: file, busyTimeoutMs: 1_000, endAfterMs: 1_000, tables }))
+    expect(await ended).toEqual([null, 'SIGKILL'])
   })
 
   test('of more rows than are read is refused as a whole', async () => {

@@ -49,6 +49,7 @@ export type ReadForeignOptions = {
 
 const BUSY_TIMEOUT_MS = 5_000
 const TIMEOUT_MS = 60_000
+const END_MARGIN_MS = 5_000
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024
 const HEAP_MIB = 512
 const MAGIC = 'SQLite format 3\0'
@@ -70,7 +71,7 @@ export async function readForeignRegistry(options: ReadForeignOptions): Promise<
     columns: [...mapping.columns],
     values: [...mapping.values],
   }))
-  const request: ForeignRequest = { path, tables, busyTimeoutMs }
+  const request: ForeignRequest = { path, tables, busyTimeoutMs, endAfterMs: timeoutMs + END_MARGIN_MS }
   const { code, stdout, stderr, timedOut, truncated } = await runProcess({
     argv: [process.execPath, `--max-old-space-size=${HEAP_MIB}`, READER],
     stdin: JSON.stringify(request),

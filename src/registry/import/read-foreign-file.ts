@@ -2,12 +2,15 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs'
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
+import { Worker } from 'node:worker_threads'
 import type { ForeignFileCode } from './foreign-file.ts'
 import { type Cell, type ForeignRow, type ForeignTable, findColumns } from './foreign-table.ts'
 
 export type ForeignRequest = {
   readonly path: string
   readonly busyTimeoutMs: number
+  /** Time after which the reading ends itself, `ms`: who started it may have been killed */
+  readonly endAfterMs: number
   readonly tables: readonly {
     readonly kind: ForeignTable
     readonly table: string
@@ -212,4 +215,11 @@ function describe(error: unknown): Refusal {
   return { code: 'unreadable', message: `cannot read ${path}: ${message}` }
 }
 
+/** From a thread of its own: this one may be in the middle of a statement that never ends. */
+function endInTime({ endAfterMs }: ForeignRequest): void {
+  const program = `setTimeout(() => process.kill(process.pid, 'SIGKILL'), ${Number(endAfterMs)})`
+  new Worker(program, { eval: true }).unref()
+}
+
+endInTime(request)
 process.stdout.write(JSON.stringify(readAll()))

@@ -38,7 +38,7 @@ export function toStepBody(step: ForeignStep, name: string, context: StepContext
     case 'http':
       return {
         kind,
-        ...withKey('method', toMethod(step)),
+        ...withKey('method', toMethod(step, context)),
         url: toText(step, 'url', context),
         ...withKey('headers', toRecord(step, 'headers', context)),
         ...withKey('body', toOurValue(step.take('body'), context.names, context.findings)),
@@ -108,6 +108,10 @@ function toNamed(
   const at = name.lastIndexOf('@')
   const plain = at > 0 ? name.slice(0, at) : name
   const wanted = apart ?? version ?? (at > 0 ? name.slice(at + 1) : undefined)
+  if (wanted !== undefined && typeof wanted !== 'string' && typeof wanted !== 'number') {
+    findings.problems.push(`the version of its ${kind} is no text`)
+    return {}
+  }
   return withKey(kind, toOurName(kind, plain, wanted === undefined ? undefined : String(wanted)))
 }
 
@@ -163,9 +167,11 @@ function toText(
   return undefined
 }
 
-function toMethod(step: ForeignStep): string | undefined {
+function toMethod(step: ForeignStep, { findings }: StepContext): string | undefined {
   const method = step.take('method')
-  return method === undefined ? undefined : String(method).toUpperCase()
+  if (method === undefined || typeof method === 'string') return method?.toUpperCase()
+  findings.problems.push('its method is no text')
+  return undefined
 }
 
 function toRecord(step: ForeignStep, key: 'env' | 'headers', { names, findings }: StepContext): unknown {
