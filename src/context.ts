@@ -5,6 +5,7 @@ import { createPackageAdapter } from './agent/package/package-adapter.ts'
 import { type Api, createApi } from './api/api.ts'
 import type { ApiRegistry } from './api/registry/registry-port.ts'
 import type { Config, TrackerConfig } from './config/config.ts'
+import { mayNameWorkflow } from './config/may-name-workflow.ts'
 import type { Secrets } from './config/secrets.ts'
 import { Coordinator } from './coordinator/coordinator.ts'
 import type { Maintenance } from './coordinator/maintenance/maintenance.ts'
@@ -114,10 +115,11 @@ export async function createContext(options: ContextOptions): Promise<Context> {
       pollIntervalMs: config.pollIntervalMs,
       handOffMs: HAND_OFF_MS,
       rules: config.routes,
-      trackers: config.trackers.map(({ name, project, pollIntervalMs }) => ({
-        name,
-        project,
-        pollIntervalMs,
+      trackers: config.trackers.map((tracker) => ({
+        name: tracker.name,
+        project: tracker.project,
+        pollIntervalMs: tracker.pollIntervalMs,
+        mayNameWorkflow: mayNameWorkflow(tracker, config.routes),
       })),
     })
     const care = createStateCare({

@@ -21,6 +21,8 @@ export type TrackerMirrorSettings = {
   /** Key of the project that new tickets belong to */
   readonly project: string
   readonly pollIntervalMs: number
+  /** Whether the configuration may name a workflow for its tickets; else the project has to */
+  readonly mayNameWorkflow: boolean
 }
 
 const CALL_TIMEOUT_MS = 60_000
@@ -99,9 +101,16 @@ export class TrackerMirror {
 
   /** One look. Never throws: what went wrong is in the report. */
   async poll(): Promise<void> {
-    const { store } = this.#input
+    const { store, tracker, settings } = this.#input
     try {
-      const problem = await this.#look()
+      const found = await store.read.findProject({ key: settings.project })
+      const target = toTarget(found, settings, tracker.name)
+      if (target.project === undefined) {
+        this.#update({ failureCount: 0, problem: target.obstacle, isOk: false })
+        this.#logOnce(target.obstacle)
+        return
+      }
+      const problem = await this.#look(target.project)
       this.#update({ lastPollAt: store.now(), failureCount: 0, problem, isOk: problem === null })
       if (problem !== null) this.#logOnce(problem)
     } catch (error) {
@@ -111,12 +120,7 @@ export class TrackerMirror {
   }
 
   /** @returns what needs a person although everything could be read */
-  async #look(): Promise<string | null> {
-    const { store, settings } = this.#input
-    const project = await store.read.findProject({ key: settings.project })
-    if (project === undefined) {
-      return `there is no project ${settings.project}: create it with "swarm project create ${settings.project}"`
-    }
+  async #look(project: Project): Promise<string | null> {
     const notes = new TrackerNotes()
     const pass = await this.#mirrorOpen(project, notes)
     if (pass === 'unchanged') {
@@ -281,6 +285,27 @@ export class TrackerMirror {
 
   #signal(): AbortSignal {
     return AbortSignal.any([this.#stop.signal, AbortSignal.timeout(CALL_TIMEOUT_MS)])
+  }
+}
+
+type Target =
+  | { readonly project: Project }
+  | { readonly project?: undefined; /** Why nothing is mirrored */ readonly obstacle: string }
+
+/** Tickets that nothing can route would only fail, each in its row: then the table is left as it is. */
+function toTarget(
+  project: Project | undefined,
+  { project: key, mayNameWorkflow }: TrackerMirrorSettings,
+  name: string,
+): Target {
+  if (project === undefined) {
+    return { obstacle: `there is no project ${key}: create it with "swarm project create ${key}"` }
+  }
+  // A repository may name its own default.
+  if (mayNameWorkflow || project.defaultWorkflow !== null || project.repositoryUrl !== null)
+    return { project }
+  return {
+    obstacle: `nothing says which workflow does its tickets, so none is mirrored: set trackers.${name}.workflow, add a rule, or give the project a default with "swarm project edit ${key} --workflow …"`,
   }
 }
 

@@ -1,6 +1,6 @@
 /** The loop that keeps the store in line with a tracker, look by look. */
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { TrackerMirror } from '../../src/coordinator/tracker-mirror.ts'
+import { TrackerMirror, type TrackerMirrorSettings } from '../../src/coordinator/tracker-mirror.ts'
 import type { RunId } from '../../src/domain/id.ts'
 import type { Project } from '../../src/domain/project.ts'
 import type { LeaseProof } from '../../src/domain/run.ts'
@@ -52,14 +52,14 @@ afterEach(async () => {
 })
 
 /** A mirror as one start of the coordinator has it. */
-function createMirror(settings: { project?: string } = {}): TrackerMirror {
+function createMirror(settings: Partial<TrackerMirrorSettings> = {}): TrackerMirror {
   const { logger, text } = createLogCapture()
   log = text
   calls = []
   return new TrackerMirror({
     store,
     tracker: withCalls(createFakeTracker({ name: 'legacy', board })),
-    settings: { project: project.key, pollIntervalMs: 5_000, ...settings },
+    settings: { project: project.key, pollIntervalMs: 5_000, mayNameWorkflow: true, ...settings },
     logger,
     cancelRun: (runId) => canceledRuns.push(runId),
   })
@@ -390,7 +390,33 @@ test('a project that does not exist is said with the command that makes it', asy
   mirror = createMirror({ project: 'NONE' })
   await look()
   expect(mirror.report.problem).toContain('swarm project create NONE')
-  expect(mirror.report.isOk).toBe(false)
+  expect(mirror.report).toMatchObject({ isOk: false, lastPollAt: null })
+})
+
+test('while nothing can route its tickets none is mirrored, so no row is spoiled, and health says what to set', async () => {
+  addTickets('1', '2')
+  mirror = createMirror({ mayNameWorkflow: false })
+  await look()
+  expect(await listStatuses()).toEqual({})
+  expect(mirror.report).toMatchObject({ isOk: false, lastPollAt: null })
+  expect(mirror.report.problem).toContain('set trackers.legacy.workflow')
+  expect(mirror.report.problem).toContain(`swarm project edit ${project.key} --workflow`)
+  expect(calls).toEqual([])
+
+  const changes = { defaultWorkflow: 'linear' }
+  await store.write.updateProject({ projectId: project.id, changes, actor: 'test' })
+  await look()
+  expect(await listStatuses()).toEqual({ 1: 'pending', 2: 'pending' })
+  expect(mirror.report).toMatchObject({ isOk: true, problem: null })
+})
+
+test('a repository may name the default workflow of its project, so its tickets are mirrored', async () => {
+  addTickets('1')
+  const changes = { repositoryUrl: '/srv/git/web.git' }
+  await store.write.updateProject({ projectId: project.id, changes, actor: 'test' })
+  mirror = createMirror({ mayNameWorkflow: false })
+  await look()
+  expect(await listStatuses()).toEqual({ 1: 'pending' })
 })
 
 test('U5: after a restart nothing is forgotten and nothing is doubled', async () => {

@@ -55,7 +55,7 @@ async function begin(
   const tracker = options.wrap?.(fake) ?? fake
   scene = await createTestCoordinator({
     trackers: { find: (name) => (name === 'legacy' ? tracker : undefined) },
-    mirrors: [{ name: 'legacy', project: 'TST', pollIntervalMs: 50 }],
+    mirrors: [{ name: 'legacy', project: 'TST', pollIntervalMs: 50, mayNameWorkflow: true }],
     ...options,
   })
   await scene.register(WORKFLOW)
