@@ -1,8 +1,9 @@
-import { execFile } from 'node:child_process'
-import { chmod, readFile, writeFile } from 'node:fs/promises'
+import { execFile, spawnSync } from 'node:child_process'
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
+import { readProcessStartTime } from '../../src/platform/process-identity.ts'
 import { COUNTER, writeFiles, writeForeignRegistry } from '../support/foreign-registry.ts'
 import { makeDirectory, PROGRAM, runCli } from './cli-process.ts'
 
@@ -93,3 +94,37 @@ test('the exit code says whether something was refused, and a mistake in an opti
   expect(help).toMatchObject({ code: 0, stderr: '' })
   expect(help.stdout).toContain('swarm registry import registry.db --dry-run')
 }, 120_000)
+
+test('what an import left that was killed is removed by the next one, what one at work needs is not', async () => {
+  const home = await makeDirectory()
+  const state = join(home, 'state')
+  await writeRegistries(home)
+  const gone = spawnSync(process.execPath, ['--version']).pid
+  const startTime = await readProcessStartTime(process.pid)
+  const kept = [`import-${process.pid}-${startTime}-abcdef`, 'import-notes', 'swarm.db']
+  await writeFiles(state, { [`import-${gone}-1-abcdef/.new-1/main.py`]: 'x' })
+  await writeFiles(state, { [`import-${process.pid}-1-abcdef/main.py`]: 'of another process of this number' })
+  await writeFiles(state, Object.fromEntries(kept.map((name) => [`${name}/x`, 'x'])))
+  const env = { HOME: home, TMPDIR: state }
+  expect(await runCli(['registry', 'import', 'registry.db', '--dry-run'], { cwd: home, env })).toMatchObject({
+    code: 0,
+  })
+  expect((await readdir(state)).sort()).toEqual(kept.sort())
+})
+
+test('a full disk is said as such, and not of the agent whose copy was written', async ({ skip }) => {
+  const home = await makeDirectory()
+  const full = join(home, 'full')
+  await mkdir(full)
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'none', full]).status !== 0) {
+    skip('mounts a small file system: only as root')
+  }
+  onTestFinished(() => void spawnSync('umount', [full]))
+  await writeRegistries(home)
+  await writeFiles(join(home, 'agents/counter'), { 'data.txt': 'x'.repeat(100_000) })
+  const env = { HOME: home, TMPDIR: full }
+  const failed = await runCli(['registry', 'import', 'registry.db', '--dry-run'], { cwd: home, env })
+  expect(failed).toMatchObject({ code: 1, stdout: '' })
+  expect(failed.stderr).toContain('no space left on device')
+  expect(await readdir(full)).toEqual([])
+})

@@ -1,6 +1,5 @@
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { chmod, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { ApiError } from '../../client/api-error.ts'
 import type { SwarmClient } from '../../client/client.ts'
@@ -15,6 +14,7 @@ import { EXIT, type ExitCode } from '../exit-codes.ts'
 import { collectTexts } from '../parse-options.ts'
 import type { Act } from '../program.ts'
 import { findStateDir } from './find-state-dir.ts'
+import { makeImportStaging } from './import-staging.ts'
 import { showImport } from './registry-import-text.ts'
 import { type MappingOptions, toMapping } from './registry-mapping.ts'
 
@@ -140,7 +140,7 @@ async function refusalOf(registering: Promise<unknown>): Promise<string | undefi
  */
 async function makeStaging(context: CliContext, isDryRun: boolean): Promise<string> {
   const isLocal = !isDryRun && findAddress(context) === undefined
-  const directory = await mkdtemp(join(isLocal ? await findStateDir(context) : tmpdir(), 'import-'))
+  const directory = await makeImportStaging(isLocal ? await findStateDir(context) : tmpdir())
   // The daemon may be another user than the one who imports.
   if (!isDryRun) await chmod(directory, 0o755)
   return directory

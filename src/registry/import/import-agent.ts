@@ -41,8 +41,12 @@ export async function importAgent(
   }
 }
 
+/** A full disk is ours, where the copy is written: no other one could be taken either. */
 function isAboutFiles(error: unknown): error is Error {
-  return error instanceof Error && (error.name === 'DirectoryRefusedError' || 'syscall' in error)
+  if (!(error instanceof Error)) return false
+  const { code, syscall } = error as NodeJS.ErrnoException
+  if (code === 'ENOSPC' || code === 'EDQUOT') return false
+  return error.name === 'DirectoryRefusedError' || syscall !== undefined
 }
 
 /** What other tools keep beside a program and changes without it. */
