@@ -34,7 +34,7 @@ export interface Tracker {
   take(input: TakeInput, signal: AbortSignal): Promise<TakeResult>
   /**
    * Writes what became of the ticket, only while it is still ours. The same call again changes nothing. Parts that
-   * have no place there are left out.
+   * have no place there are left out. The mark is taken away with a status in which the ticket is nobody's.
    */
   writeBack(input: WriteBackInput, signal: AbortSignal): Promise<WriteBackResult>
   /** Gives everything back. May be called twice. */

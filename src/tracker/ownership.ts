@@ -1,5 +1,5 @@
 /** Whose a ticket is, from what stands in its tracker: the one rule that every implementation applies. */
-import type { TicketStatus } from '../domain/status.ts'
+import { isTerminal, type TicketStatus } from '../domain/status.ts'
 import type { TakeInput, WriteBackInput } from './contract.ts'
 
 /** The tracker's words for each status; the first is written, all are read. Absent or empty: never written. */
@@ -24,26 +24,36 @@ export function judgeTake(
   { mark, lastWord }: TakeInput,
   words: TicketWords,
 ): 'ours' | 'free' | 'lost' {
-  const isMarked = by === mark
-  const isRecorded = word === lastWord && (by === undefined || by === null || isMarked)
-  if (isWordOf('running', word, words) && (isMarked || (by === undefined && isRecorded))) return 'ours'
+  const isOurMark = by === mark
+  const isRecorded = word === lastWord && (by === undefined || by === null || isOurMark)
+  if (isWordOf('running', word, words) && (isOurMark || (by === undefined && isRecorded))) return 'ours'
   if (isWordOf('pending', word, words) || isRecorded) return 'free'
-  return isMarked && isOpenWord(word, words) ? 'free' : 'lost'
+  return isOurMark && isOpenWord(word, words) ? 'free' : 'lost'
 }
 
 /**
  * `ours`: the mark is ours, or there is none and the word is the one that we wrote last, or is to be written.
- * A word for an end that we did not write is somebody's decision, whatever mark is left beside it.
+ * `ended`: it has ended as it is to end, which we did not record: ours when the rest stands there as well, as after a
+ * crash, and else somebody's decision, as an end of another kind is, whatever mark is left beside it.
  */
 export function judgeWriteBack(
   { word, by }: Standing,
   { mark, lastWord, status }: WriteBackInput,
   words: TicketWords,
-): 'ours' | 'lost' {
+): 'ours' | 'ended' | 'lost' {
   if (by !== undefined && by !== null && by !== mark) return 'lost'
-  if (word === lastWord || isWordOf(status, word, words)) return 'ours'
+  if (word === lastWord) return 'ours'
+  if (isWordOf(status, word, words)) return isTerminal('ticket', status) ? 'ended' : 'ours'
   // Written by us, and the process ended before it was recorded.
   return by === mark && isOpenWord(word, words) ? 'ours' : 'lost'
+}
+
+/**
+ * Whether a ticket in this status is somebody's. One that may be put back bears no mark: whoever took it then without
+ * writing one would be taken for us.
+ */
+export function isMarked(status: TicketStatus): boolean {
+  return status !== 'pending' && status !== 'failed' && status !== 'canceled'
 }
 
 /** What a word means to us; where it serves several statuses, the first in the order of a ticket's life. */

@@ -254,11 +254,25 @@ export function describeTracker(subject: TrackerSubject): void {
         scene.put({ externalId: 'a' })
         await take()
         await writeBack({ status: 'failed', error: 'it broke' })
-        expect(await take({ mark: 'swarm:2', lastWord: 'failed' })).toMatchObject({ kind: 'lost' })
+        expect(await take({ mark: 'swarm:2' })).toMatchObject({ kind: 'lost' })
         expect(await take({ lastWord: 'failed' })).toEqual({ kind: 'taken', word: 'in_progress' })
         expect(await writeBack()).toEqual({ kind: 'written', word: 'done' })
         expect(scene.read('a')).toMatchObject({ word: 'done', error: null })
       })
+
+      test.each(['failed', 'canceled'] as const)(
+        'U2: one that %s, was put back and taken by somebody who writes no mark is theirs',
+        async (status) => {
+          scene.put({ externalId: 'a' })
+          await take()
+          await writeBack({ status })
+          scene.change('a', { word: 'pending' })
+          scene.change('a', { word: 'in_progress' })
+          for (const lastWord of [null, status]) {
+            expect(await take({ lastWord })).toEqual({ kind: 'lost', word: 'in_progress', by: null })
+          }
+        },
+      )
 
       test('U2: under any number of takers each ticket has one', async () => {
         const ids = Array.from({ length: 12 }, (_, at) => `t${at}`)
@@ -331,6 +345,15 @@ export function describeTracker(subject: TrackerSubject): void {
         expect(scene.read('b')).toMatchObject({ word: 'canceled', result: null })
         scene.remove('a')
         expect(await writeBack()).toEqual({ kind: 'absent' })
+      })
+
+      test('an end that somebody else wrote keeps their result, also when it is the same end', async () => {
+        scene.put({ externalId: 'a' })
+        await take()
+        scene.change('a', { word: 'done' })
+        const input = { outputs: { summary: 'ours' }, branch: 'swarm/a' }
+        expect(await writeBack(input)).toEqual({ kind: 'lost', word: 'done', by: 'swarm:1' })
+        expect(scene.read('a')).toMatchObject({ word: 'done', result: null, branch: null })
       })
 
       test('U4: only words of the mapping are ever written; a status without a word leaves the word', async () => {

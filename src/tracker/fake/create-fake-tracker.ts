@@ -11,7 +11,7 @@ import {
   type TrackerTicket,
   type TrackerTickets,
 } from '../contract.ts'
-import { judgeTake, judgeWriteBack, type TicketWords, toStatus } from '../ownership.ts'
+import { isMarked, judgeTake, judgeWriteBack, type TicketWords, toStatus } from '../ownership.ts'
 
 /** A ticket as the fake tracker holds it; what is left out is empty. */
 export type FakeTicket = Partial<Omit<TrackerTicket, 'status'>> & {
@@ -171,19 +171,22 @@ export function createFakeTracker({ name = 'fake', board }: { name?: string; boa
       if (ticket === undefined) return { kind: 'absent' }
       obey('write-back', ticket)
       const standing = { word: toWord(ticket, words), by: ticket.by ?? null }
-      if (judgeWriteBack(standing, input, words) === 'lost') return { kind: 'lost', ...standing }
+      const judgement = judgeWriteBack(standing, input, words)
+      if (judgement === 'lost') return { kind: 'lost', ...standing }
       const known = words[input.status] ?? []
       const word = known.includes(standing.word) ? standing.word : (known[0] ?? null)
       const changed: FakeTicket = {
         ...ticket,
         word: word ?? standing.word,
-        by: input.status === 'pending' ? null : standing.by,
+        by: isMarked(input.status) ? standing.by : null,
         result: input.outputs ?? ticket.result ?? null,
         error: input.error,
         branch: input.branch ?? ticket.branch ?? null,
         pullRequest: input.pullRequest ?? ticket.pullRequest ?? null,
       }
-      if (JSON.stringify(changed) !== JSON.stringify(ticket)) board.put(changed)
+      if (JSON.stringify(changed) === JSON.stringify(ticket)) return { kind: 'written', word }
+      if (judgement === 'ended') return { kind: 'lost', ...standing }
+      board.put(changed)
       return { kind: 'written', word }
     },
     async close() {

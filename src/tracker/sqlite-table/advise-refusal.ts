@@ -41,10 +41,18 @@ function toFix(source: Source, word: Cell): string {
   if (text === undefined || status === undefined) return `${change}, or map other columns`
   const setting = toSettingName(mapping.name, 'statuses', status)
   const allowed = listAllowedWords(source)
+  const never = status === 'running' ? '' : `; or set ${setting} to null: it is then never written`
   if (allowed.length === 0 || allowed.includes(text)) {
-    return `let ${setting} begin with a word that the table takes, or ${change}`
+    return `let ${setting} begin with a word that the table takes, or ${change}${never}`
   }
-  return `let ${setting} begin with one of: ${allowed.slice(0, WORD_COUNT_MAX).join(', ')}`
+  const free = allowed.filter((each) => findMeaning(mapping, each) === undefined)
+  if (free.length === 0) return `${change}, as its words are all in use${never}`
+  return `let ${setting} begin with one of: ${free.slice(0, WORD_COUNT_MAX).join(', ')}${never}`
+}
+
+/** A word means one status. */
+function findMeaning(mapping: SqliteTableMapping, word: string) {
+  return listStatuses('ticket').find((status) => mapping.statuses[status]?.includes(word))
 }
 
 function findStatus(mapping: SqliteTableMapping, word: string) {

@@ -6,7 +6,7 @@ import {
   type WriteBackInput,
   type WriteBackResult,
 } from '../contract.ts'
-import { judgeTake, judgeWriteBack } from '../ownership.ts'
+import { isMarked, judgeTake, judgeWriteBack } from '../ownership.ts'
 import { adviseRefusal } from './advise-refusal.ts'
 import { type Cell, parseWholeNumber, quote, showCell, toExactText } from './cell.ts'
 import { readInstant, type Spelling, spellInstant } from './instant.ts'
@@ -46,15 +46,11 @@ export function takeRow(source: Source, input: TakeInput, now: number): TakeResu
   if (judgement === 'lost') return { kind: 'lost', word: standing.word, by: standing.by ?? null }
   if (judgement === 'ours') return { kind: 'taken', word: standing.word }
   const word = statuses.running?.[0] ?? ''
-  change(
-    source,
-    row,
-    new Map<ChangedPart, Cell>([
-      ['status', word],
-      ['claimedBy', input.mark],
-    ]),
-    now,
-  )
+  const wanted = new Map<ChangedPart, Cell>([
+    ['status', word],
+    ['claimedBy', input.mark],
+  ])
+  change(source, row, toDifferences(source, row, wanted), now)
   return { kind: 'taken', word }
 }
 
@@ -63,12 +59,14 @@ export function writeBackRow(source: Source, input: WriteBackInput): WriteBackRe
   if (row === undefined) return { kind: 'absent' }
   const standing = toStanding(source, row)
   const { statuses } = source.mapping
-  if (judgeWriteBack(standing, input, statuses) === 'lost') {
-    return { kind: 'lost', word: standing.word, by: standing.by ?? null }
-  }
+  const judgement = judgeWriteBack(standing, input, statuses)
   const words = statuses[input.status] ?? []
   const word = words.includes(standing.word) ? standing.word : (words[0] ?? null)
-  change(source, row, toChanges(input, word), input.at)
+  const changes = toDifferences(source, row, toWanted(input, word))
+  if (judgement === 'lost' || (judgement === 'ended' && changes.size > 0)) {
+    return { kind: 'lost', word: standing.word, by: standing.by ?? null }
+  }
+  change(source, row, changes, input.at)
   return { kind: 'written', word }
 }
 
@@ -85,10 +83,10 @@ export function compileUpdate(source: Source): void {
   }
 }
 
-function toChanges(input: WriteBackInput, word: string | null): Changes {
+function toWanted(input: WriteBackInput, word: string | null): Changes {
   const changes = new Map<ChangedPart, Cell>([['error', input.error]])
   if (word !== null) changes.set('status', word)
-  if (input.status === 'pending') changes.set('claimedBy', null)
+  if (!isMarked(input.status)) changes.set('claimedBy', null)
   if (input.outputs !== null) changes.set('result', JSON.stringify(input.outputs))
   if (input.branch !== null) changes.set('branch', input.branch)
   if (input.pullRequest !== null) changes.set('pullRequest', input.pullRequest)
@@ -124,17 +122,23 @@ function showBy(by: Cell): string | null {
   return (toExactText(by) ?? showCell(by)).slice(0, BY_CHARS_MAX)
 }
 
-/** Writes what differs, then looks whether it stands there: triggers of the owner may refuse, ignore or rewrite. */
-function change(source: Source, row: Row, wanted: Changes, at: number): void {
-  const { file, table } = source
-  const changes = new Map<ChangedPart, Cell>()
+/** What does not stand there yet of what has a place there, in the form in which it is kept. */
+function toDifferences({ table }: Source, row: Row, wanted: Changes): Changes {
+  const differences = new Map<ChangedPart, Cell>()
   for (const [part, cell] of wanted) {
     const column = table.columns[part]
     if (column === undefined) continue
     const written = toStored(cell, { isRequired: column.isRequired, current: row[part] ?? null, part })
-    if (!isSame(written, row[part] ?? null)) changes.set(part, written)
+    if (!isSame(written, row[part] ?? null)) differences.set(part, written)
   }
-  if (changes.size === 0) return
+  return differences
+}
+
+/** Writes, then looks whether it stands there: triggers of the owner may refuse, ignore or rewrite. */
+function change(source: Source, row: Row, differences: Changes, at: number): void {
+  if (differences.size === 0) return
+  const { file } = source
+  const changes = new Map(differences)
   const spelling = findSpelling(source, row)
   if (spelling !== undefined) changes.set('updatedAt', spellInstant(at, spelling))
   const { sql, values } = toUpdate(source, row, changes)

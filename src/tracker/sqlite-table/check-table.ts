@@ -8,20 +8,23 @@ import {
   type TrackerTicket,
 } from '../contract.ts'
 import { toStatus } from '../ownership.ts'
-import { showCell, toExactText } from './cell.ts'
+import { adviseWords } from './advise-words.ts'
+import { quote, showCell, toExactText } from './cell.ts'
 import { MAPPED_PARTS, type MappedPart, type SqliteTableMapping } from './mapping.ts'
 import { type OpenFile, type Patience, withFile } from './open-file.ts'
 import { countAfter, readPage, type Source } from './read-tickets.ts'
 import { rehearse } from './rehearse.ts'
 import { tryResolveTable } from './resolve-table.ts'
 import { bounded, columnOf, fromTable } from './row-sql.ts'
-import { toSettingName } from './setting-name.ts'
+import { toKebab, toSettingName } from './setting-name.ts'
 import { READ_PARTS } from './to-ticket.ts'
 import { toTrackerError } from './to-tracker-error.ts'
 
 const WORD_COUNT_MAX = 100
 /** Rows that are looked at one by one; the others are only counted */
 const EXAMINED_COUNT_MAX = 10_000
+/** Tickets with one and the same problem: more of them would leave no room for others */
+const EQUAL_COUNT_MAX = 10
 
 export function checkTable(mapping: SqliteTableMapping, patience: Patience): TrackerCheck {
   try {
@@ -46,19 +49,26 @@ function checkFile(file: OpenFile, mapping: SqliteTableMapping): TrackerCheck {
   const source = { file, table, mapping }
   const examined = examine(source)
   const rehearsal = rehearse(source)
+  const counts = countWords(source)
   return {
     isUsable: rehearsal.canTake,
-    mapping: MAPPED_PARTS.map((part) => ({ part, use: describeUse(source, part) })),
-    counts: countWords(source),
+    mapping: MAPPED_PARTS.map((part) => ({ part: toKebab(part), use: describeUse(source, part) })),
+    counts,
     sample: examined.sample,
     mirroredCount: examined.mirroredCount,
-    problems: [...rehearsal.problems, ...table.notes, ...examined.problems].slice(0, CHECK_PROBLEM_COUNT),
+    problems: [
+      ...rehearsal.problems,
+      ...adviseWords(counts, mapping),
+      ...table.notes,
+      ...examined.problems,
+    ].slice(0, CHECK_PROBLEM_COUNT),
   }
 }
 
 function examine(source: Source) {
   const sample: TrackerTicket[] = []
   const problems: TrackerProblem[] = []
+  const equalCounts = new Map<string, number>()
   let mirroredCount = 0
   let cursor: string | null | undefined
   for (let examinedCount = 0; cursor !== null && examinedCount < EXAMINED_COUNT_MAX; ) {
@@ -66,7 +76,12 @@ function examine(source: Source) {
     examinedCount += page.tickets.length + page.problems.length
     mirroredCount += page.tickets.length
     sample.push(...page.tickets.slice(0, CHECK_SAMPLE_COUNT - sample.length))
-    problems.push(...page.problems.slice(0, CHECK_PROBLEM_COUNT))
+    for (const problem of page.problems) {
+      const equalCount = equalCounts.get(problem.problem) ?? 0
+      if (equalCount === EQUAL_COUNT_MAX || problems.length === CHECK_PROBLEM_COUNT) continue
+      equalCounts.set(problem.problem, equalCount + 1)
+      problems.push(problem)
+    }
     cursor = page.nextCursor
   }
   if (cursor !== null && cursor !== undefined) mirroredCount += countAfter(source, cursor)
@@ -100,6 +115,9 @@ function describeUse({ table, mapping }: Source, part: MappedPart): string {
   const column = table.columns[part]
   if (column !== undefined) return column.name
   const setting = toSettingName(mapping.name, 'columns', part)
-  const isWritten = !(part in READ_PARTS)
-  return `${isWritten ? 'not written back' : 'not read'}: ${setting} names no column that is there`
+  const what = part in READ_PARTS ? 'not read' : 'not written back'
+  const wanted = mapping.columns[part]
+  return wanted === null
+    ? `${what}: ${setting} names no column`
+    : `${what}: there is no column ${quote(wanted.column)}, and ${setting} names no other`
 }

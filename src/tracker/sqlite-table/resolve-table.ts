@@ -63,6 +63,7 @@ export function tryResolveTable(
   const columns: Partial<Record<MappedPart, TableColumn>> = {}
   const problems: TrackerProblem[] = []
   const notes: TrackerProblem[] = []
+  const absent: string[] = []
   for (const part of MAPPED_PARTS) {
     const wanted = mapping.columns[part]
     const isNeeded = NEEDED_PARTS.includes(part)
@@ -72,7 +73,7 @@ export function tryResolveTable(
     if (column === undefined) {
       const missing = missingColumn({ mapping, table: name, part, wanted: wanted?.column ?? part, existing })
       if (isMust) problems.push(missing)
-      else notes.push({ ...missing, severity: 'note' })
+      else absent.push(wanted?.column ?? part)
     } else if (column.isGenerated && WRITTEN_PARTS.includes(part)) {
       const generated = generatedColumn(mapping, name, part, column)
       if (isMust) problems.push(generated)
@@ -83,6 +84,7 @@ export function tryResolveTable(
   }
   problems.push(...wordProblems)
   if (problems.length > 0) return { problems }
+  if (absent.length > 0) notes.push(noteAbsent({ mapping, table: name, absent, existing, columns }))
   const kind = found.type === 'view' ? 'view' : 'table'
   return { table: { name, kind, columns, notes, ...readUniqueness(file, name, kind, columns.id) } }
 }
@@ -175,6 +177,29 @@ function missingColumn(input: {
       wanted,
       names.map(({ name }) => name),
     )}`,
+  }
+}
+
+/** All that is not there in one note, with the columns that nobody uses: perhaps they hold it. */
+function noteAbsent(input: {
+  mapping: SqliteTableMapping
+  table: string
+  absent: readonly string[]
+  existing: readonly TableColumn[]
+  columns: ResolvedTable['columns']
+}): TrackerProblem {
+  const { mapping, table, absent, existing, columns } = input
+  const used = new Set(Object.values(columns).map(({ name }) => name))
+  const unused = existing.map(({ name }) => name).filter((name) => !used.has(name))
+  const setting = `trackers.${mapping.name}.columns`
+  return {
+    externalId: null,
+    severity: 'note',
+    problem: `table ${quote(table)} has no ${absent.map(quote).join(', ')}: tickets are mirrored without`,
+    fix:
+      unused.length === 0
+        ? null
+        : `if other columns hold this, name them in ${setting}; not used yet: ${listNames('', unused)}`,
   }
 }
 

@@ -53,7 +53,7 @@ function explain(
     case CODES.locked:
       return unavailable(
         `${path} is locked by another program`,
-        'nothing, when it is unlocked soon: it is tried again',
+        'wait until that program is done, or end it: the daemon tries again by itself',
       )
     case CODES.constraint:
       return refused(
