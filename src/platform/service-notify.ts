@@ -17,7 +17,7 @@ export type ServiceNotifier = {
 
 export type ServiceNotifierInput = {
   readonly environment: Environment
-  /** Whether work goes on; asked twice in each period of the watchdog. An answer that does not come is a no */
+  /** Whether work goes on; asked twice in each period of the watchdog, more often after a no. No answer is a no */
   readonly isLive: () => Promise<boolean>
   readonly warn: (fields: Readonly<Record<string, unknown>>, fact: string) => void
 }
@@ -49,7 +49,8 @@ export function createServiceNotifier({ environment, isLive, warn }: ServiceNoti
   }
   const schedule = (): void => {
     if (periodMs === undefined || isClosed) return
-    timer = setTimeout(() => void feed(), periodMs / 2)
+    // After a no there is half a period left to see it live again, as after a leap of the clock: look more often.
+    timer = setTimeout(() => void feed(), wasLive ? periodMs / 2 : periodMs / 10)
     // It must not keep a process that has nothing else to do.
     timer.unref()
   }

@@ -98,6 +98,24 @@ testWithSystemd(
   },
 )
 
+testWithSystemd('one no, as after a leap of the clock, is made good before the period ends', async () => {
+  const { socket } = await open()
+  const askedAt: number[] = []
+  const periodMs = 4_000
+  const notifier = createServiceNotifier({
+    environment: { ...process.env, NOTIFY_SOCKET: socket.path, WATCHDOG_USEC: String(periodMs * 1_000) },
+    isLive: async () => askedAt.push(performance.now()) !== 1,
+    warn: () => {},
+  })
+  onTestFinished(() => notifier.close())
+  const begunAt = performance.now()
+  await notifier.ready('ready')
+  await hears(socket, 'WATCHDOG=1')
+  const [first = 0, second = 0] = askedAt
+  // Asked after another half of the period, it would be killed in the same moment.
+  expect(second - first).toBeLessThan(first - begunAt)
+})
+
 testWithSystemd('the watchdog is not fed when the question for health gets no answer', async () => {
   const { socket } = await open()
   const notifier = createServiceNotifier({
