@@ -290,7 +290,7 @@ export class TrackerMirror {
 
 type Target =
   | { readonly project: Project }
-  | { readonly project?: undefined; /** Why nothing is mirrored */ readonly obstacle: string }
+  | { readonly project?: undefined /** Why nothing is mirrored */; readonly obstacle: string }
 
 /** Tickets that nothing can route would only fail, each in its row: then the table is left as it is. */
 function toTarget(

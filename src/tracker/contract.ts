@@ -158,11 +158,11 @@ export type WriteBackResult =
   | { readonly kind: 'absent' }
 
 export type TrackerErrorCode =
-  /** Locked, unreadable, not there, too slow: trying again can help */
+  /** Locked, unreadable, not there, too slow, not ours to write: trying again can help */
   | 'tracker_unavailable'
-  /** It will never take that write: a constraint, a trigger, no permission */
+  /** It will never take that write of that ticket: a constraint, a trigger */
   | 'tracker_refused'
-  /** The configuration does not fit what is there */
+  /** The configuration does not fit what is there now; no ticket is to blame */
   | 'tracker_misfit'
 
 export class TrackerError extends Error {

@@ -1,5 +1,6 @@
 /** Opens the file of another program for one call. In the thread only: everything here blocks. */
-import { realpathSync, statSync } from 'node:fs'
+import { accessSync, constants, realpathSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 import { TrackerError } from '../contract.ts'
@@ -184,6 +185,22 @@ function assertNotOurs(database: DatabaseSync, path: string): void {
     `${path} is a store of Swarm, not a tickets database of another program`,
     { fix: 'give the path of the other program’s database' },
   )
+}
+
+/** A file that is not there is for those to say who open it. */
+export function assertWritable(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false }) === undefined) return
+  const real = realpathSync(path)
+  for (const place of [real, dirname(real)]) {
+    try {
+      accessSync(place, constants.W_OK)
+    } catch (error) {
+      throw new TrackerError('tracker_unavailable', `${place} cannot be written: tickets cannot be taken`, {
+        fix: 'let this user write the file and its folder',
+        cause: error,
+      })
+    }
+  }
 }
 
 /**

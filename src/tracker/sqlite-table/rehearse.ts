@@ -1,10 +1,9 @@
 /** Whether the table would take our writes, found out without writing. In the thread only. */
-import { accessSync, constants, realpathSync } from 'node:fs'
-import { dirname } from 'node:path'
 import { listStatuses, type TicketStatus } from '../../domain/status.ts'
 import { TrackerError, type TrackerProblem } from '../contract.ts'
 import { quote } from './cell.ts'
 import { compileUpdate, takeRow, writeBackRow } from './change-row.ts'
+import { assertWritable } from './open-file.ts'
 import { createPractice, type Practice } from './practice-database.ts'
 import { readPage, type Source } from './read-tickets.ts'
 import { toSettingName } from './setting-name.ts'
@@ -65,20 +64,6 @@ function asTrackerError(error: unknown, { mapping }: Source): TrackerError {
   const turned = toTrackerError(error, mapping.path)
   if (turned instanceof TrackerError) return turned
   throw turned
-}
-
-function assertWritable(path: string): void {
-  const real = realpathSync(path)
-  for (const place of [real, dirname(real)]) {
-    try {
-      accessSync(place, constants.W_OK)
-    } catch (error) {
-      throw new TrackerError('tracker_refused', `${place} cannot be written: tickets cannot be taken`, {
-        fix: 'let this user write the file and its folder',
-        cause: error,
-      })
-    }
-  }
 }
 
 function tryAll(practice: Practice): Rehearsal {

@@ -1,14 +1,9 @@
 /** Thread that works on the file of another program: one call at a time, nothing held between two calls. */
 import { parentPort, workerData } from 'node:worker_threads'
-import {
-  type FetchByStatesInput,
-  TrackerError,
-  type TrackerErrorCode,
-  type TrackerPage,
-} from '../contract.ts'
+import { type FetchByStatesInput, TrackerError, type TrackerPage } from '../contract.ts'
 import { takeRow, writeBackRow } from './change-row.ts'
 import { checkTable } from './check-table.ts'
-import { type OpenFile, type Patience, readRevision, withFile } from './open-file.ts'
+import { assertWritable, type OpenFile, type Patience, readRevision, withFile } from './open-file.ts'
 import { readByIds, readPage, type Source } from './read-tickets.ts'
 import { resolveTable } from './resolve-table.ts'
 import type { TableCall, TableCalls, TableReply, TableRequest, TableWorkerData } from './table-protocol.ts'
@@ -27,19 +22,13 @@ function answer(request: TableRequest): TableReply {
   } catch (raw) {
     const error = toTrackerError(raw, mapping.path)
     if (error instanceof TrackerError) {
-      return { kind: 'trouble', code: toCode(request, error), message: error.message, fix: error.fix }
+      return { kind: 'trouble', code: error.code, message: error.message, fix: error.fix }
     }
     return {
       kind: 'mistake',
       message: error instanceof Error ? (error.stack ?? error.message) : String(error),
     }
   }
-}
-
-/** A reader, too, may need to write beside the file; that it cannot is no refusal of a write of ours. */
-function toCode({ call }: TableRequest, { code }: TrackerError): TrackerErrorCode {
-  const isWrite = call === 'take' || call === 'writeBack'
-  return code === 'tracker_refused' && !isWrite ? 'tracker_unavailable' : code
 }
 
 function perform({ call, input, abandoned }: TableRequest): TableCalls[TableCall]['answer'] {
@@ -62,6 +51,8 @@ function perform({ call, input, abandoned }: TableRequest): TableCalls[TableCall
 }
 
 function fetchByStates(input: FetchByStatesInput, patience: Patience): TrackerPage {
+  // What could not be taken is not mirrored.
+  assertWritable(mapping.path)
   // Before anything is read: what is written from here on makes another revision.
   const revision = readRevision(mapping.path, Date.now())
   const isFirst = input.cursor === undefined

@@ -65,7 +65,10 @@ function explain(
     case CODES.readOnly:
     case CODES.permission:
     case CODES.auth:
-      return refused(`${path} cannot be written: ${detail}`, 'let this user write the file and its folder')
+      return unavailable(
+        `${path} cannot be written: ${detail}`,
+        'let this user write the file and its folder',
+      )
     case CODES.mismatch:
       return refused(`the table refused the write: ${detail}`, null)
     case CODES.cannotOpen:
