@@ -26,6 +26,7 @@ export async function readSystemdVersion(environment: Environment): Promise<numb
 export async function runManager(
   argv: readonly string[],
   { PATH, HOME }: Environment,
+  timeoutMs = TIMEOUT_MS,
 ): Promise<{ readonly isDone: boolean; readonly text: string }> {
   try {
     const { code, stdout, stderr, timedOut } = await runProcess({
@@ -36,11 +37,11 @@ export async function runManager(
         LANG: 'C.UTF-8',
         SYSTEMD_PAGER: '',
       },
-      timeoutMs: TIMEOUT_MS,
+      timeoutMs,
       outputBytesMax: OUTPUT_BYTES_MAX,
     })
     if (code === 0) return { isDone: true, text: stdout.toString('utf8') }
-    const why = timedOut ? `no end within ${TIMEOUT_MS / 1000} s` : stderr.toString('utf8').trim()
+    const why = timedOut ? `no end within ${timeoutMs / 1000} s` : stderr.toString('utf8').trim()
     return { isDone: false, text: why }
   } catch (error) {
     if (error instanceof ProcessStartError) return { isDone: false, text: error.message }

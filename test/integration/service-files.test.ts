@@ -16,7 +16,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { EXIT } from '../../src/cli/exit-codes.ts'
 import { DRAIN_TIMEOUT_MS } from '../../src/cli/local/drain-timeout.ts'
 import { toPm2File } from '../../src/cli/local/service/pm2-file.ts'
-import type { ServicePlan } from '../../src/cli/local/service/service-plan.ts'
+import { type ServicePlan, STOP_WAIT_MS } from '../../src/cli/local/service/service-plan.ts'
 import { toSystemdUnit, toSysusers } from '../../src/cli/local/service/systemd-unit.ts'
 import { COORDINATOR_GROUP, findCgroupSupport } from '../../src/platform/cgroup.ts'
 import { makeDirectory, runCli } from './cli-process.ts'
@@ -150,6 +150,8 @@ test('both managers wait longer for the end than a drain may take', () => {
   expect(stopSec * 1000).toBeGreaterThan(DRAIN_TIMEOUT_MS)
   const killMs = Number(/"kill_timeout": (\d+)/.exec(toPm2File(plan))?.[1])
   expect(killMs).toBeGreaterThan(DRAIN_TIMEOUT_MS)
+  // `uninstall` waits for systemd.
+  expect(STOP_WAIT_MS).toBeGreaterThan(stopSec * 1000)
 })
 
 test('the file for PM2 can be required, also from a folder of ES modules, and has no secret and no watch', async () => {

@@ -46,6 +46,9 @@ export const UNIT_NAME = 'swarm.service'
 const PROGRAM = fileURLToPath(new URL('../../../../bin/swarm.cjs', import.meta.url))
 const USER_NAME = /^[a-z_][a-z0-9_-]{0,30}$/
 const STOP_MARGIN_MS = 30_000
+const STOP_TIMEOUT_MS = DRAIN_TIMEOUT_MS + STOP_MARGIN_MS
+/** Time that whoever stops the service gives its manager, `ms`: that one waits for `stopTimeoutMs` first */
+export const STOP_WAIT_MS = STOP_TIMEOUT_MS + STOP_MARGIN_MS
 const START_TIMEOUT_MS = 120_000
 const WATCHDOG_MS_MIN = 60_000
 /** Health tolerates five missed looks for work; the watchdog kills well after health has said so */
@@ -74,7 +77,7 @@ export async function planService(context: CliContext, options: ServiceOptions):
     stateDir: config.stateDir,
     environmentFile: join(dirname(options.configPath), 'swarm.env'),
     watchdogMs: toWatchdogMs(config),
-    stopTimeoutMs: DRAIN_TIMEOUT_MS + STOP_MARGIN_MS,
+    stopTimeoutMs: STOP_TIMEOUT_MS,
     startTimeoutMs: START_TIMEOUT_MS,
     systemdVersion: options.manager === 'systemd' ? await readSystemdVersion(context.environment) : 0,
   }

@@ -9,7 +9,7 @@ import type { Act } from '../../program.ts'
 import { showOne } from '../../show-one.ts'
 import { findInstalled } from './find-installed.ts'
 import { type FoundFile, type PlaceOptions, type ServicePlace, toFileError } from './service-files.ts'
-import { UNIT_NAME } from './service-plan.ts'
+import { STOP_WAIT_MS, UNIT_NAME } from './service-plan.ts'
 
 type Options = PlaceOptions & { readonly force?: boolean }
 type Outcome = 'removed' | 'absent' | 'not written by swarm' | 'changed since'
@@ -78,7 +78,7 @@ async function remove(path: string): Promise<void> {
 /** Politely: running sandboxes are left until their deadline, for a daemon that is started otherwise. */
 async function stopUnit({ environment }: CliContext): Promise<void> {
   const argv = ['systemctl', 'disable', '--now', UNIT_NAME]
-  const { isDone, text } = await runManager(argv, environment)
+  const { isDone, text } = await runManager(argv, environment, STOP_WAIT_MS)
   if (isDone) return
   throw new CliError(EXIT.failed, `nothing was removed: ${argv.join(' ')} failed: ${text}`, {
     hint: 'run it by hand, then this again',
