@@ -89,11 +89,11 @@ function toEnd(
   }
 }
 
-/** Trying again can help only where the tracker could not be reached. */
+/** Trying again cannot help with a ticket that is refused; what is wrong with the whole tracker costs no ticket. */
 export function toFailure(error: TrackerError): Extract<EffectEnd, { kind: 'failed' }> {
   return {
     kind: 'failed',
-    reason: error.code === 'tracker_unavailable' ? 'tracker_failed' : 'tracker_refused',
+    reason: error.code === 'tracker_refused' ? 'tracker_refused' : 'tracker_failed',
     detail: error.fix === null ? error.message : `${error.message}; ${error.fix}`,
   }
 }

@@ -297,22 +297,28 @@ async function workAsReader(database: ForeignDatabase) {
   return JSON.parse(String(line))
 }
 
-test('a file that we may only read is read; that tickets cannot be taken is said before the first', async () => {
+test('a file that we may only read gives no tickets that could not be taken, and is trouble that passes', async () => {
   const database = await make(ONE_TICKET)
   const { check, page, taken } = await workAsReader(database)
-  expect(page).toMatchObject({ tickets: [{ externalId: 'a' }] })
+  expect(page).toMatchObject({
+    code: 'tracker_unavailable',
+    message: expect.stringContaining('cannot be written: tickets cannot be taken'),
+  })
   expect(check).toMatchObject({
     isUsable: false,
     problems: [{ problem: expect.stringContaining('cannot be written: tickets cannot be taken') }],
   })
-  expect(taken).toMatchObject({ code: 'tracker_refused', fix: 'let this user write the file and its folder' })
+  expect(taken).toMatchObject({
+    code: 'tracker_unavailable',
+    fix: 'let this user write the file and its folder',
+  })
   expect(database.rows('select status from tickets')).toEqual([{ status: 'pending' }])
 })
 
 test('a write-ahead log in a folder that we may only read is said', async () => {
   const { page, taken } = await workAsReader(await make(ONE_TICKET, { journal: 'wal' }))
   expect(page).toMatchObject({ code: 'tracker_unavailable' })
-  expect(taken).toMatchObject({ code: 'tracker_refused' })
+  expect(taken).toMatchObject({ code: 'tracker_unavailable' })
   for (const { fix } of [page, taken]) expect(fix).toContain('let this user')
 })
 

@@ -4,7 +4,7 @@ import { toMark } from '../../src/domain/external-ref.ts'
 import type { Ticket } from '../../src/domain/ticket.ts'
 import type { StoreWriter } from '../../src/store/contract.ts'
 import { StoreError } from '../../src/store/errors.ts'
-import type { Tracker } from '../../src/tracker/contract.ts'
+import { type Tracker, TrackerError } from '../../src/tracker/contract.ts'
 import {
   createFakeBoard,
   createFakeTracker,
@@ -150,6 +150,34 @@ test('what a tracker refuses for good fails with what mends it, is not repeated,
   })
   expect(await current.store.read.listEffects({ ticketId: ended.id })).toEqual([])
   expect(board.find('7')?.word).toBeUndefined()
+})
+
+test('a table that was renamed or dropped is waited for: no ticket fails for it, and no result is lost', async () => {
+  const tried = new Set<string>()
+  const refuseAtFirst = (verb: string) => {
+    if (tried.has(verb)) return
+    tried.add(verb)
+    throw new TrackerError('tracker_misfit', `${verb}: there is no table "tickets"`)
+  }
+  const current = await begin({
+    wrap: (tracker) => ({
+      ...tracker,
+      async take(input, signal) {
+        refuseAtFirst('take')
+        return await tracker.take(input, signal)
+      },
+      async writeBack(input, signal) {
+        refuseAtFirst('writeBack')
+        return await tracker.writeBack(input, signal)
+      },
+    }),
+  })
+  put()
+  await current.start()
+  const { id: ticketId } = await waitForMirrored(current)
+  expect(await current.waitForTicket(ticketId)).toMatchObject({ status: 'done', runCount: 1 })
+  await waitForWord('done')
+  expect([...tried]).toEqual(['take', 'writeBack'])
 })
 
 test('a tracker that is not configured any more: its tickets fail and say what to do', async () => {
