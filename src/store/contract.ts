@@ -590,7 +590,10 @@ export type StoreWriter = {
   touchHost(input: { hostId: HostId }): Promise<void>
   stopHost(input: { hostId: HostId }): Promise<void>
 
-  /** @param secretHash SHA-256 of the secret, hex; the secret itself never reaches the store */
+  /**
+   * A run that has ended gets none: `ConflictError`.
+   * @param secretHash SHA-256 of the secret, hex; the secret itself never reaches the store
+   */
   createToken(
     input: Pick<Token, 'name' | 'scopes' | 'expiresAt'> & {
       secretHash: string

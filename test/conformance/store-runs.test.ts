@@ -36,6 +36,9 @@ import {
   toNewInstance,
 } from '../support/store.ts'
 
+/** A shared store tells its subscribers soon, not at once */
+const HEARD = { timeout: 10_000 }
+
 const bytes = createSeededBytes(7)
 
 for (const { name, open } of STORES) {
@@ -170,6 +173,14 @@ for (const { name, open } of STORES) {
         expect((await store.read.findWait(waitId))?.resolvedAt).toBe(test_.clock.now())
         expect((await store.read.findTokenByHash('hash'))?.revokedAt).toBe(test_.clock.now())
         expect((await store.read.listTokens()).map(({ id }) => id)).toEqual([token.id])
+      })
+
+      test('U17: a run that has ended gets no token any more, also from a holder that comes too late', async () => {
+        await succeed()
+        const input = { name: 'run', scopes: ['run'], expiresAt: null, secretHash: 'late', actor: 'c' } as const
+        const late = store.write.createToken({ ...input, runId: proof.runId })
+        await expect(late).rejects.toMatchObject({ code: 'conflict' })
+        expect(await store.read.findTokenByHash('late')).toBe(undefined)
       })
 
       test('a failed run requeues, fails or buries its ticket, as it was decided', async () => {
@@ -857,7 +868,7 @@ for (const { name, open } of STORES) {
           subject: '',
           effect: { key: 'pr', kind: 'publish_pull_request', payload: {} },
         })
-        await expect.poll(() => commits).toEqual([['effect.enqueued', 'wait.opened', 'step.waiting']])
+        await expect.poll(() => commits, HEARD).toEqual([['effect.enqueued', 'wait.opened', 'step.waiting']])
         expect(wait.subject).toBe(await idOf('pr'))
         await store.write.parkRun(proof)
         await claimKeys()

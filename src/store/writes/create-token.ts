@@ -1,13 +1,16 @@
 import type { RunId } from '../../domain/id.ts'
 import type { Token } from '../../domain/records.ts'
+import { isTerminal } from '../../domain/status.ts'
 import { ConflictError } from '../errors.ts'
 import { toJson, toToken } from '../rows.ts'
 import type { Tx } from '../transaction.ts'
+import { getRunRow } from './move-run.ts'
 
 export async function createToken(
   tx: Tx,
   input: Pick<Token, 'name' | 'scopes' | 'expiresAt'> & { secretHash: string; runId?: RunId; actor: string },
 ): Promise<Token> {
+  if (input.runId !== undefined) await refuseForEndedRun(tx, input.runId)
   const row = await tx.db
     .insertInto('tokens')
     .values({
@@ -32,4 +35,10 @@ export async function createToken(
     data: { tokenId: row.id, name: row.name, scopes: input.scopes },
   })
   return toToken(row)
+}
+
+/** The run's end revokes its tokens: one that came after it would live on. */
+async function refuseForEndedRun(tx: Tx, runId: RunId): Promise<void> {
+  const { status } = await getRunRow(tx, runId)
+  if (isTerminal('run', status)) throw new ConflictError(`run ${runId} has ended: it gets no token any more`)
 }
