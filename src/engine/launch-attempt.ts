@@ -160,6 +160,7 @@ async function spawnSandbox(
   const door = await openAttemptDoor(context, job, handle)
   let sandbox: Sandbox | undefined
   try {
+    if (live.isOverdue(state.run.id)) throw overdue()
     sandbox = await driver.spawn(
       {
         sandboxId,
@@ -189,6 +190,12 @@ async function spawnSandbox(
     else await forgetSandbox(context, sandboxId, door)
     throw error
   }
+}
+
+function overdue(): AttemptFailure {
+  return new AttemptFailure('sandbox_lost', 'the lease was not renewed in time to start a sandbox under it', {
+    status: 'lost',
+  })
 }
 
 /** After a spawn that failed: the driver has left nothing behind. */

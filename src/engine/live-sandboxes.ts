@@ -19,6 +19,14 @@ export class LiveSandboxes {
     return Math.max(1, Math.floor(Math.min(deadmanMs, leftMs)))
   }
 
+  /**
+   * Whether the time that the run's lease gave has passed without a renewal, as in a process that was frozen: somebody
+   * else may have the run by now, and a sandbox started here would live beside theirs.
+   */
+  isOverdue(runId: RunId): boolean {
+    return (this.#deadlines.get(runId) ?? Number.POSITIVE_INFINITY) <= performance.now()
+  }
+
   /** The run is not driven here any more. */
   forget(runId: RunId): void {
     this.#deadlines.delete(runId)
