@@ -21,6 +21,9 @@ import {
   toProof,
 } from '../support/store.ts'
 
+/** A shared store tells its subscribers soon, not at once */
+const HEARD = { timeout: 10_000 }
+
 const ROUND_COUNT = 15
 const YES = { kind: 'succeeded', outputs: { approved: true } } as const
 
@@ -360,7 +363,7 @@ for (const { name, open } of CONCURRENT) {
           ['test', afterSeq + 2],
         ]
         expect((await listed)?.map(({ actor, seq }) => [actor, seq])).toEqual(expected)
-        await expect.poll(() => heard.map(({ actor, seq }) => [actor, seq])).toEqual(expected)
+        await expect.poll(() => heard.map(({ actor, seq }) => [actor, seq]), HEARD).toEqual(expected)
       })
 
       test('every process hears every event once, in one order', async () => {
@@ -378,7 +381,7 @@ for (const { name, open } of CONCURRENT) {
         const written = await a.read.listEvents({ afterSeq, countMax: 500 })
         const seqs = written.map(({ seq }) => seq)
         expect(seqs).toHaveLength(40)
-        await expect.poll(() => heard.map((ofStore) => ofStore.length)).toEqual([40, 40])
+        await expect.poll(() => heard.map((ofStore) => ofStore.length), HEARD).toEqual([40, 40])
         expect(heard).toEqual([seqs, seqs])
       })
 

@@ -20,6 +20,9 @@ import {
 } from '../support/store.ts'
 import { waitFor } from '../support/wait-for.ts'
 
+/** A shared store tells its subscribers soon, not at once */
+const HEARD = { timeout: 10_000 }
+
 for (const { name, open, isDurable, isConcurrent } of STORES) {
   describe(name, () => {
     let test_: TestStore
@@ -353,7 +356,9 @@ for (const { name, open, isDurable, isConcurrent } of STORES) {
         expect((await find(both.id)).status).toBe('blocked')
         await finish(b.id, 'done')
         expect((await find(both.id)).status).toBe('pending')
-        expect(commits.at(-1)).toEqual(expect.arrayContaining(['ticket.done', 'ticket.unblocked']))
+        await expect
+          .poll(() => commits.at(-1), HEARD)
+          .toEqual(expect.arrayContaining(['ticket.done', 'ticket.unblocked']))
         expect((await store.read.listDependencies(both.id)).map(({ id }) => id)).toEqual([a.id, b.id])
         expect((await store.read.listDependents(a.id)).map(({ id }) => id)).toEqual([both.id])
       })
@@ -600,7 +605,7 @@ for (const { name, open, isDurable, isConcurrent } of STORES) {
         })
         expect(claimed).toMatchObject({ status: 'running', currentRunId: run.id, runCount: 1 })
         await expect
-          .poll(() => commits.map((events) => events.map(({ type }) => type)))
+          .poll(() => commits.map((events) => events.map(({ type }) => type)), HEARD)
           .toEqual([['ticket.claimed', 'run.claimed']])
       })
 
@@ -815,7 +820,7 @@ for (const { name, open, isDurable, isConcurrent } of STORES) {
           return null
         })
         expect((await store.read.listTickets({})).items.map(({ title }) => title)).toEqual(['Kept'])
-        await expect.poll(() => seen).toEqual(['ticket.created'])
+        await expect.poll(() => seen, HEARD).toEqual(['ticket.created'])
         expect((await store.read.findProject({ projectId: project.id }))?.ticketCount).toBe(1)
       })
     })
@@ -831,7 +836,7 @@ for (const { name, open, isDurable, isConcurrent } of STORES) {
           claim(store),
         ])
         const written = await store.read.listEvents({ afterSeq })
-        await expect.poll(() => heard).toEqual(written)
+        await expect.poll(() => heard, HEARD).toEqual(written)
         expect(heard.map(({ seq }) => seq)).toEqual(heard.map((_, index) => afterSeq + 1 + index))
         stop()
         await create()
@@ -846,7 +851,7 @@ for (const { name, open, isDurable, isConcurrent } of STORES) {
         store.subscribe((events) => heard.push(...events.map(({ type }) => type)))
         const ticket = await create()
         expect((await find(ticket.id)).id).toBe(ticket.id)
-        await expect.poll(() => heard).toEqual(['ticket.created'])
+        await expect.poll(() => heard, HEARD).toEqual(['ticket.created'])
       })
 
       test('events are filtered and paged by their position', async () => {
