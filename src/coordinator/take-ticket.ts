@@ -50,7 +50,8 @@ export async function takeTicket(
   const ref = await deps.store.read.findExternalRef({ ticketId: ticket.id })
   if (tracker === undefined || ref === undefined) {
     const detail = `tracker ${ticket.tracker} is not configured: add it under "trackers" in the configuration`
-    return await write.fail('tracker_refused', detail)
+    // One that was begun there is told once the tracker is back; the others were never ours.
+    return await write.fail(ref?.standing === 'ours' ? 'tracker_failed' : 'tracker_refused', detail)
   }
   const lastWord = ref.standing === 'ours' ? ref.word : null
   const limit = AbortSignal.timeout(TAKE_TIMEOUT_MS)

@@ -454,6 +454,22 @@ test.each(['claimed', 'taken', 'recorded'] as const)(
   },
 )
 
+test('U5: taken, and its tracker then removed from the configuration: told when it is there again', async () => {
+  let isConfigured = false
+  const find = () => (isConfigured ? createFakeTracker({ name: 'legacy', board }) : undefined)
+  const current = await begin({ trackers: { find }, mirrors: [] })
+  const { id: ticketId } = await leaveHalfDone(current, 'recorded')
+  await current.start()
+  expect((await current.waitForTicket(ticketId)).detail).toContain('tracker legacy is not configured')
+  await waitFor('what could not be told', async () =>
+    (await current.store.read.listEffects({ ticketId, statuses: ['dead'] })).at(0),
+  )
+  expect(board.find('7')).toMatchObject({ word: 'in_progress' })
+  isConfigured = true
+  await current.store.write.reviveWriteBacks({ tracker: 'legacy' })
+  expect(await waitForWord('failed')).toMatchObject({ by: null })
+})
+
 test('U5: a store that fails between the halves: taken there, recorded with the next try', async () => {
   let left = 2
   const current = await begin({
