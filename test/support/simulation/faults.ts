@@ -1,0 +1,89 @@
+import type { StoreWriter } from '../../../src/store/contract.ts'
+import type { SeededRandom } from './seeded-random.ts'
+import type { Process, VirtualTime } from './virtual-time.ts'
+
+/** How often what goes wrong, per simulation. */
+export type FaultRates = {
+  /** That a process ends around a write */
+  readonly crash: number
+  /** That a process is frozen while a message of it is under way */
+  readonly freeze: number
+  /** That a wake-up is lost; the same, that it comes twice */
+  readonly wakeUp: number
+  /** Longest way to the store and back, `ms` */
+  readonly delayMaxMs: number
+}
+
+/** Beyond a lease, so that somebody else has the work when the frozen process goes on, `ms` */
+const LONG_MS = [5_000, 8_000] as const
+
+/** What goes wrong in one simulation, drawn from its seed; after `stop` nothing does. */
+export class Faults {
+  readonly #time: VirtualTime
+  readonly #random: SeededRandom
+  readonly #rates: FaultRates
+  readonly #trace: (line: string) => void
+  /** Crashes by write, as `before claimNext` */
+  readonly crashes = new Map<string, number>()
+  freezeCount = 0
+  #isOver = false
+
+  constructor(input: {
+    time: VirtualTime
+    random: SeededRandom
+    rates: FaultRates
+    trace: (line: string) => void
+  }) {
+    this.#time = input.time
+    this.#random = input.random
+    this.#rates = input.rates
+    this.#trace = input.trace
+  }
+
+  stop(): void {
+    this.#isOver = true
+  }
+
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  /** Whether the process ends `before` this write or `after` it; it may be frozen between deciding and writing. */
+  onWrite(process: Process, name: keyof StoreWriter): 'before' | 'after' | undefined {
+    if (!this.#canHit(process) || !this.#random.chance(this.#rates.crash)) return undefined
+    const when = this.#random.chance(0.5) ? 'before' : 'after'
+    const what = `${when} ${name}`
+    this.crashes.set(what, (this.crashes.get(what) ?? 0) + 1)
+    this.#trace(`crash ${process.name} ${what}`)
+    return when
+  }
+
+  /** Time that a message of the process takes. The process may be frozen while it is under way. */
+  delayMs(process: Process): number {
+    if (this.#canHit(process) && this.#random.chance(this.#rates.freeze)) {
+      const ms = this.#random.chance(0.4)
+        ? this.#random.integer(100, 4_000)
+        : this.#random.integer(...LONG_MS)
+      process.frozenUntil = this.#time.now + ms
+      this.freezeCount++
+      this.#trace(`freeze ${process.name} ${ms}`)
+    }
+    return this.#random.integer(0, this.#rates.delayMaxMs)
+  }
+
+  isReadLate(): boolean {
+    return !this.#isOver && this.#random.chance(0.03)
+  }
+
+  /** After which times a wake-up arrives: never, once or twice. */
+  wakeUps(process: Process): readonly number[] {
+    const delayMs = () => this.#random.integer(0, this.#rates.delayMaxMs)
+    if (!this.#canHit(process)) return [0]
+    if (this.#random.chance(this.#rates.wakeUp)) return []
+    return this.#random.chance(this.#rates.wakeUp) ? [delayMs(), delayMs()] : [delayMs()]
+  }
+
+  #canHit(process: Process): boolean {
+    return process.isFragile && !this.#isOver
+  }
+}
