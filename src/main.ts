@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { apiSocketPathOf, type Config, type TrackerConfig } from './config/config.ts'
+import { apiSocketPathOf, type Config, type RouteConfig, type TrackerConfig } from './config/config.ts'
+import { mayNameWorkflow } from './config/may-name-workflow.ts'
 import type { Secrets } from './config/secrets.ts'
 import { type Context, createContext, createTracker } from './context.ts'
 import { BackupError } from './coordinator/backup/backup-error.ts'
@@ -89,10 +90,16 @@ export async function startDaemon({ config, secrets, logger: given }: DaemonOpti
 }
 
 /** Looks at a configured tracker without a daemon, and beside one; writes nothing. */
-export async function checkTracker(config: TrackerConfig, signal: AbortSignal): Promise<TrackerCheck> {
+export async function checkTracker(
+  config: TrackerConfig,
+  routes: readonly RouteConfig[],
+  signal: AbortSignal,
+): Promise<TrackerCheck> {
   const tracker = createTracker(config)
   try {
-    return await tracker.check(signal)
+    const check = await tracker.check(signal)
+    if (mayNameWorkflow(config, routes)) return check
+    return { ...check, problems: [noteUnrouted(config), ...check.problems] }
   } catch (error) {
     if (!(error instanceof TrackerError)) throw error
     const { message: problem, fix } = error
@@ -106,6 +113,16 @@ export async function checkTracker(config: TrackerConfig, signal: AbortSignal): 
     }
   } finally {
     await tracker.close()
+  }
+}
+
+/** The project's own default is in the store, which is not opened here. */
+function noteUnrouted({ name, project }: TrackerConfig): TrackerCheck['problems'][number] {
+  return {
+    externalId: null,
+    severity: 'note',
+    problem: `neither the tracker nor a rule names a workflow for its tickets: they need a default of project ${project} or of its repository`,
+    fix: `set trackers.${name}.workflow, add a rule, or: swarm project edit ${project} --workflow <name>`,
   }
 }
 

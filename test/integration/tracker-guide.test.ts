@@ -97,6 +97,16 @@ test('`swarm tracker check` needs no daemon, writes nothing, and its exit code s
   expect((await check('legacy', '--quiet')).stdout).toBe('1\n')
   expect(await readFile(database)).toEqual(before)
 
+  const shown = (await check('legacy')).stdout
+  expect(shown).toContain('FAIL  ticket 2: its title is empty')
+  expect(shown).not.toContain('names a workflow')
+  const unrouted = (await readFile(config, 'utf8')).replace(/^ +workflow: .*\n/m, '')
+  await writeFile(`${config}.unrouted`, unrouted)
+  const { stdout } = await runCli(['tracker', 'check', 'legacy', '--config', `${config}.unrouted`])
+  expect(stdout).toContain(
+    'fix: set trackers.legacy.workflow, add a rule, or: swarm project edit WEB --workflow',
+  )
+
   const unknown = await check('nope')
   expect(unknown).toMatchObject({ code: 3, stdout: '' })
   expect(unknown.stderr).toContain('configured: legacy')
@@ -113,6 +123,16 @@ test('`swarm tracker check` needs no daemon, writes nothing, and its exit code s
   const mistyped = await check('legacy')
   expect(mistyped.code).toBe(2)
   expect(mistyped.stderr).toContain('unknown key "sate" in trackers.legacy.columns')
+})
+
+test('the check shows a long title in part, and a word with a blank in quotes', async () => {
+  const { config, database } = await makeHome()
+  edit(database, (db) => {
+    db.prepare("insert into issues (subject, state) values (?, 'open'), ('x', 'open ')").run('t'.repeat(400))
+  })
+  const { stdout } = await runCli(['tracker', 'check', 'legacy', '--config', config])
+  expect(stdout).toMatch(/ t{71}…$/m)
+  expect(stdout).toMatch(/^"open " +nothing: not mapped +1$/m)
 })
 
 test('what a foreign table holds reaches the terminal as harmless text', async () => {

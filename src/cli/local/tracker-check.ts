@@ -6,8 +6,12 @@ import type { CliContext } from '../context.ts'
 import { escapeLine } from '../escape-text.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { Act } from '../program.ts'
-import { renderTable } from '../table.ts'
+import { cut, renderTable } from '../table.ts'
+import { groupProblems } from '../tracker/problem-text.ts'
 import { toOverrides } from './overrides.ts'
+
+/** A title in the preview, in columns of the terminal: enough to know the ticket by */
+const TITLE_WIDTH_MAX = 72
 
 export function configure(command: Command, act: Act): void {
   command
@@ -28,7 +32,7 @@ export function configure(command: Command, act: Act): void {
         const { trackers } = loaded.config
         const tracker = trackers.find((each) => each.name === name)
         if (tracker === undefined) throw unknown(name, trackers, loaded.file)
-        const check = await checkTracker(tracker, signal)
+        const check = await checkTracker(tracker, loaded.config.routes, signal)
         if (output.format === 'json') output.json({ name, ...check })
         else if (output.format === 'ids')
           for (const { externalId } of check.sample) output.line(escapeLine(externalId))
@@ -44,10 +48,14 @@ function unknown(
   file: string | null,
 ): CliError {
   const names = trackers.map((each) => each.name).join(', ')
-  const place = file === null ? 'there is no configuration file' : file
+  const toAdd = 'add it under "trackers"'
+  const hint =
+    file === null
+      ? `there is no configuration file: write one with "swarm init", then ${toAdd}`
+      : `${names === '' ? toAdd : `configured: ${names}`} (${file})`
   return new CliError(EXIT.notFound, `there is no tracker ${JSON.stringify(name)} in the configuration`, {
     code: 'not_found',
-    hint: names === '' ? `add it under "trackers" (${place})` : `configured: ${names} (${place})`,
+    hint,
   })
 }
 
@@ -71,7 +79,7 @@ function showCheck({ output, terminal }: CliContext, name: string, check: Check)
     { title: 'USE', value: ({ use }) => use, isFlexible: true },
   ])
   table('Its tickets', check.counts, [
-    { title: 'WORD', value: ({ word }) => word },
+    { title: 'WORD', value: ({ word }) => showWord(word) },
     { title: 'MEANS', value: ({ status }) => status ?? 'nothing: not mapped' },
     { title: 'TICKETS', value: ({ count }) => String(count) },
   ])
@@ -79,13 +87,21 @@ function showCheck({ output, terminal }: CliContext, name: string, check: Check)
     { title: 'ID', value: ({ externalId }) => externalId },
     { title: 'TYPE', value: ({ type }) => type },
     { title: 'PRIO', value: ({ priority }) => String(priority) },
-    { title: 'TITLE', value: ({ title }) => title, isFlexible: true },
+    { title: 'TITLE', value: ({ title }) => cut(title, TITLE_WIDTH_MAX), isFlexible: true },
   ])
   if (check.sample.length === 0) output.line('\nNothing would be mirrored')
   if (check.problems.length > 0) output.line(`\n${colors.bold('Problems')}`)
-  for (const { externalId, severity, problem, fix } of check.problems) {
+  const groups = groupProblems(check.problems)
+  const isRefused = ({ severity }: { severity: string }) => severity === 'refused'
+  const sorted = [...groups.filter(isRefused), ...groups.filter((each) => !isRefused(each))]
+  for (const { severity, text, fix } of sorted) {
     const mark = severity === 'refused' ? colors.red('FAIL') : colors.yellow('note')
-    output.line(`${mark}  ${escapeLine(externalId === null ? problem : `${externalId}: ${problem}`)}`)
+    output.line(`${mark}  ${escapeLine(text)}`)
     if (fix !== null) output.line(`      fix: ${escapeLine(fix)}`)
   }
+}
+
+/** In quotes where blanks would not be seen. */
+function showWord(word: string): string {
+  return word === word.trim() && word !== '' ? word : JSON.stringify(word)
 }

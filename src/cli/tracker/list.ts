@@ -3,6 +3,7 @@ import { escapeLine } from '../escape-text.ts'
 import { formatReason, formatSince } from '../format.ts'
 import type { Act } from '../program.ts'
 import { showList } from '../show-list.ts'
+import { groupProblems } from './problem-text.ts'
 
 export function configure(command: Command, act: Act): void {
   command.action(
@@ -19,8 +20,14 @@ export function configure(command: Command, act: Act): void {
           { title: 'TRACKER', value: ({ name }) => name },
           { title: 'KIND', value: ({ kind }) => kind },
           { title: 'PROJECT', value: ({ project }) => project },
-          { title: 'OPEN THERE', value: ({ openThereCount }) => String(openThereCount) },
-          { title: 'OPEN HERE', value: ({ openHereCount }) => String(openHereCount) },
+          {
+            title: 'OPEN THERE',
+            value: (each) => (each.lastPollAt === null ? '?' : String(each.openThereCount)),
+          },
+          {
+            title: 'OPEN HERE',
+            value: (each) => (each.lastPollAt === null ? '?' : String(each.openHereCount)),
+          },
           {
             title: 'READ',
             value: ({ lastPollAt }) =>
@@ -33,18 +40,15 @@ export function configure(command: Command, act: Act): void {
       })
       if (output.format !== 'text') return
       for (const { name, notes, noteCount, untold } of list.items) {
-        for (const { externalId, problem, fix } of notes) {
-          const what = externalId === null ? '' : `${externalId}: `
-          output.line(
-            `${escapeLine(`${name}: ${what}${problem}`)}${fix === null ? '' : `; ${escapeLine(fix)}`}`,
-          )
+        for (const { text, fix } of groupProblems(notes)) {
+          output.line(escapeLine(`${name}: ${text}${fix === null ? '' : `; ${fix}`}`))
         }
         if (noteCount > notes.length) output.line(`${name}: ${noteCount - notes.length} more like these`)
         for (const { ticketKey, externalId, ticketStatus, reason, detail } of untold) {
           const why = [formatReason(reason), detail].filter((word) => word).join(': ')
           output.line(
             escapeLine(
-              `${name}: ${externalId}: ${ticketKey} is ${ticketStatus}, which could not be written back (${why}); mend it, then restart the daemon`,
+              `${name}: ticket ${externalId}: ${ticketKey} is ${ticketStatus}, which could not be written back (${why}); mend it, then restart the daemon`,
             ),
           )
         }

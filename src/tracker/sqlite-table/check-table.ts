@@ -16,7 +16,7 @@ import { countAfter, readPage, type Source } from './read-tickets.ts'
 import { rehearse } from './rehearse.ts'
 import { tryResolveTable } from './resolve-table.ts'
 import { bounded, columnOf, fromTable } from './row-sql.ts'
-import { toKebab, toSettingName } from './setting-name.ts'
+import { toKebab } from './setting-name.ts'
 import { READ_PARTS } from './to-ticket.ts'
 import { toTrackerError } from './to-tracker-error.ts'
 
@@ -114,10 +114,9 @@ function countWords({ file, table, mapping }: Source): TrackerCheck['counts'] {
 function describeUse({ table, mapping }: Source, part: MappedPart): string {
   const column = table.columns[part]
   if (column !== undefined) return column.name
-  const setting = toSettingName(mapping.name, 'columns', part)
-  const what = part in READ_PARTS ? 'not read' : 'not written back'
+  const fixed = part === 'workflow' || part === 'agent' ? mapping[part] : null
+  if (fixed !== null) return `no column: always ${quote(fixed)}`
   const wanted = mapping.columns[part]
-  return wanted === null
-    ? `${what}: ${setting} names no column`
-    : `${what}: there is no column ${quote(wanted.column)}, and ${setting} names no other`
+  const why = wanted === null ? 'no column is named' : `there is no column ${quote(wanted.column)}`
+  return `${part in READ_PARTS ? 'not read' : 'not written back'}: ${why}`
 }
