@@ -65,16 +65,17 @@ export function createProgram(runtime: Runtime): Program {
   const program = new Command('swarm')
   program
     .description('Turns tickets into reviewed pull requests')
-    .exitOverride()
+    .exitOverride(refuseWith('swarm help'))
     .enablePositionalOptions()
     .helpCommand(false)
-    .showHelpAfterError('(swarm help shows all commands)')
     .configureHelp({ sortSubcommands: false, subcommandTerm: (command) => command.name() })
     .option('--version', 'print the version')
     .addHelpText('after', '\nExit codes: swarm help exit-codes. Variables: swarm help environment.')
     .configureOutput({
       writeOut: (text) => runtime.terminal.stdout.write(text),
       writeErr: (text) => runtime.terminal.stderr.write(text),
+      // Said once, with its hint, where every failure is said.
+      outputError: () => {},
       getOutHasColors: () => runtime.terminal.hasStdoutColor,
       getErrHasColors: () => runtime.terminal.hasStderrColor,
       getOutHelpWidth: () => runtime.terminal.columnCount ?? 100,
@@ -89,12 +90,20 @@ export function createProgram(runtime: Runtime): Program {
   return { program, outcome }
 }
 
+/** The hint goes with commander's error to where it is said. */
+function refuseWith(hint: string) {
+  return (error: CommanderError): never => {
+    throw Object.assign(error, { hint })
+  }
+}
+
 type Tree = { readonly act: Act; readonly loaders: Map<Command, () => Promise<void>> }
 
 function addCommands(parent: Command, specs: readonly CommandSpec[], tree: Tree): void {
   for (const spec of specs) {
     const command = parent.command(spec.name, { hidden: spec.isHidden === true }).summary(spec.summary)
     command.description(spec.summary).enablePositionalOptions()
+    command.exitOverride(refuseWith(`${nameOf(command)} --help`))
     if ('commands' in spec) {
       addGlobalOptions(command, { isListed: false })
       addCommands(command.helpCommand(false), spec.commands, tree)
@@ -110,6 +119,11 @@ function addCommands(parent: Command, specs: readonly CommandSpec[], tree: Tree)
     })
   }
   parent.hook('preSubcommand', async (_parent, command) => await tree.loaders.get(command)?.())
+}
+
+/** `swarm tracker check` */
+function nameOf(command: Command): string {
+  return command.parent === null ? command.name() : `${nameOf(command.parent)} ${command.name()}`
 }
 
 const GLOBAL_OPTIONS: readonly (readonly [flags: string, description: string])[] = [

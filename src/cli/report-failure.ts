@@ -24,7 +24,10 @@ export function toFailure(error: unknown, environment: Environment): Failure {
   if (error.name === 'ApiError') return fromApi(error as ApiFailure)
   if (error.name === 'ConnectionError') return fromConnection(error as Error & { code: string }, environment)
   if (error.name === 'ConfigError') {
-    const hint = 'correct it, then see every value and where it comes from: swarm config explain'
+    const hint =
+      (error as Error & { code: string }).code === 'config_unreadable'
+        ? 'mend that, or write a configuration of your own: swarm init'
+        : 'correct it, then see every value and where it comes from: swarm config explain'
     return { exitCode: EXIT.usage, code: 'config_invalid', message: error.message, hint }
   }
   if (error.name === 'AbortError')
@@ -68,11 +71,12 @@ export function reportFailure(failure: Failure, options: { terminal: Terminal; i
   if (hint !== undefined) stderr.write(`${colors.dim('hint:')} ${escapeLines(hint)}\n`)
 }
 
-/** Commander has printed its message and its suggestion already. */
-function fromCommander(error: CommanderError): Failure {
-  const isAnswer = ['commander.helpDisplayed', 'commander.version'].includes(error.code)
-  const exitCode = isAnswer ? EXIT.ok : EXIT.usage
-  return { exitCode, code: error.code, message: null, hint: undefined }
+/** Help that was asked for is an answer; help in place of a command that was not is all there is to say. */
+function fromCommander({ code, message, hint }: CommanderError & { readonly hint?: string }): Failure {
+  if (code === 'commander.helpDisplayed' || code === 'commander.version')
+    return { exitCode: EXIT.ok, code, message: null, hint: undefined }
+  if (code === 'commander.help') return { exitCode: EXIT.usage, code, message: null, hint: undefined }
+  return { exitCode: EXIT.usage, code: 'usage', message: message.replace(/^error: /, ''), hint }
 }
 
 type ApiFailure = Error & {

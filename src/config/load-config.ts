@@ -62,7 +62,8 @@ async function readText(file: string): Promise<string | undefined> {
     const code = (error as NodeJS.ErrnoException).code
     if (error instanceof ConfigError) throw error
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
-    throw refuse(`cannot be read (${code ?? String(error)})`, 'check who owns it and its directories', error)
+    const why = code === 'EACCES' ? 'permission denied' : (code ?? String(error))
+    throw refuse(`cannot be read: ${why}`, 'check who owns it and its directories', error)
   } finally {
     await handle?.close()
   }

@@ -34,6 +34,21 @@ test('a command without its argument is refused with exit code 2', async () => {
   expect(await runCli(['ticket', 'list', '--timeout', 'soon'])).toMatchObject({ code: EXIT.usage })
 })
 
+test('a mistake in the command is an error like any other: with a hint, and as JSON where that was asked for', async () => {
+  const wrong = await runCli(['tracker', 'check'])
+  expect(wrong.stderr).toBe("error: missing required argument 'name'\nhint: swarm tracker check --help\n")
+  const { code, stdout, stderr } = await runCli(['ticket', 'claim', '--json'])
+  expect({ code, stdout }).toEqual({ code: EXIT.usage, stdout: '' })
+  expect(JSON.parse(stderr)).toEqual({
+    error: {
+      code: 'usage',
+      message: "required option '--holder <name>' not specified",
+      hint: 'swarm ticket claim --help',
+      exitCode: EXIT.usage,
+    },
+  })
+})
+
 test('`swarm help exit-codes` lists every exit code', async () => {
   const { code, stdout } = await runCli(['help', 'exit-codes'])
   expect(code).toBe(EXIT.ok)

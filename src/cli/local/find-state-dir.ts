@@ -11,8 +11,8 @@ import type { CliContext } from '../context.ts'
  */
 export async function findStateDir(context: CliContext): Promise<string> {
   const { environment, places, globals } = context
-  const said = globals.stateDir ?? (environment.SWARM_STATE_DIR || undefined)
-  if (said !== undefined) return toAbsolutePath(said, places.workingDirectory, places)
+  const said = findSaid(context)
+  if (said !== undefined) return said
   const found = await readConfigFile({ configPath: globals.config, environment, places })
   if (found === undefined) return defaultStateDir(environment, places)
   const { value, problems } = parseYamlTree(found.text, found.file)
@@ -20,4 +20,18 @@ export async function findStateDir(context: CliContext): Promise<string> {
   const written = (value as { 'state-dir'?: unknown })['state-dir']
   if (typeof written !== 'string') return defaultStateDir(environment, places)
   return toAbsolutePath(written, dirname(found.file), places)
+}
+
+type Said = Pick<CliContext, 'environment' | 'places'> & {
+  readonly globals: Pick<CliContext['globals'], 'stateDir'>
+}
+
+/** Of a configuration that is only now written: what others say, the machine's perhaps, is not for this one. */
+export function toNewStateDir(context: Said): string {
+  return findSaid(context) ?? defaultStateDir(context.environment, context.places)
+}
+
+function findSaid({ environment, places, globals }: Said): string | undefined {
+  const said = globals.stateDir ?? (environment.SWARM_STATE_DIR || undefined)
+  return said === undefined ? undefined : toAbsolutePath(said, places.workingDirectory, places)
 }

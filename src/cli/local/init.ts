@@ -11,7 +11,7 @@ import { toRepositoryUrl } from '../project/repository-url.ts'
 import { showOne } from '../show-one.ts'
 import { describeSystemError } from '../system-words.ts'
 import { toConfigTemplate } from './config-template.ts'
-import { findStateDir } from './find-state-dir.ts'
+import { findStateDir, toNewStateDir } from './find-state-dir.ts'
 
 type Options = { readonly force?: boolean; readonly project?: string; readonly repository?: string }
 
@@ -32,7 +32,7 @@ export function configure(command: Command, act: Act): void {
             ? defaultConfigPath(environment, places)
             : toAbsolutePath(named, places.workingDirectory, places)
         const isThere = await hasFile(configPath)
-        const stateDir = await findStateDir(isThere || named === undefined ? context : withoutConfig(context))
+        const stateDir = isThere ? await findStateDir(context) : toNewStateDir(context)
         const isWritten = !isThere || force === true
         // First, so that no configuration stays behind that names a place which cannot be used.
         await makeStateDir(stateDir)
@@ -54,13 +54,6 @@ export function configure(command: Command, act: Act): void {
         )
       }),
     )
-}
-
-/** For the state directory of a file that is only now written. */
-function withoutConfig(context: CliContext): CliContext {
-  const { SWARM_CONFIG: _, ...environment } = context.environment
-  const { config: __, ...globals } = context.globals
-  return { ...context, environment, globals }
 }
 
 async function hasFile(path: string): Promise<boolean> {
