@@ -166,10 +166,9 @@ type Row = { setting: string; value: unknown; origin: string }
 
 /** The defaults that stand as comments; prose and the example rule are left out. */
 function uncomment(text: string): string {
-  const lines = text.split('\n')
-  const example = lines.findIndex((line) => line.startsWith('# routes:'))
-  return lines
-    .filter((_line, index) => index <= example || index > example + 4)
+  return text
+    .replaceAll(/^(# (?:routes: \[\]|trackers: \{\})\n)(?:# {3}.*\n)+/gm, '$1')
+    .split('\n')
     .map((line) =>
       /^# (( {2})*[a-z-]+:)(?! [a-z]+[,;] )/.test(line) && !/\. /.test(line) ? line.slice(2) : line,
     )

@@ -77,6 +77,7 @@ state-dir: ${JSON.stringify(stateDir)}
 #     kind: sqlite-table
 #     file: /srv/platform/tickets.db
 #     project: WEB
+#     workflow: code-change
 #     columns: { status: state, claimed-by: worker }
 #     statuses: { pending: [open, ready], running: in_progress, done: closed }
 
