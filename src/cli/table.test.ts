@@ -33,6 +33,16 @@ test('only flexible columns give way on a narrow terminal', () => {
   expect(lines.every((line) => displayWidth(line) <= 40)).toBe(true)
 })
 
+test('without a terminal no text is cut, and one long text does not widen every other row', () => {
+  const columns = [
+    { title: 'TITLE', value: (row: string) => row, isFlexible: true },
+    { title: 'AGE', value: () => '5s' },
+  ]
+  const long = 'x'.repeat(500)
+  const lines = renderTable([long, 'short'], columns, { width: null, colors })
+  expect(lines).toEqual([`${'TITLE'.padEnd(80)}  AGE`, `${long}  5s`, `${'short'.padEnd(80)}  5s`])
+})
+
 test('a cell never starts a new line', () => {
   const columns = [{ title: 'T', value: () => 'a\nb\u001b[2K' }]
   expect(renderTable([0], columns, { width: null, colors })).toEqual(['T', 'a\\nb\\x1b[2K'])

@@ -13,10 +13,12 @@ export type Column<Row> = {
 
 const GAP = '  '
 const FLEXIBLE_WIDTH_MIN = 16
+/** Without a terminal one long text must not push away the columns behind it in every other row */
+const PADDED_WIDTH_MAX = 80
 
 /**
  * Lines of a table, its head first. Untrusted text in it is made harmless.
- * @param width of the terminal, characters; `null`: as wide as it needs
+ * @param width of the terminal, characters; `null`: no text is cut
  */
 export function renderTable<Row>(
   rows: readonly Row[],
@@ -31,7 +33,9 @@ export function renderTable<Row>(
   const head = columns.map((column, index) => colors.bold(pad(column.title, widths[index] ?? 0)))
   const lines = rows.map((row, rowIndex) =>
     columns.map((column, index) => {
-      const text = pad(cut(cells[rowIndex]?.[index] ?? '', widths[index] ?? 0), widths[index] ?? 0)
+      const cell = cells[rowIndex]?.[index] ?? ''
+      const columnWidth = widths[index] ?? 0
+      const text = pad(width === null ? cell : cut(cell, columnWidth), columnWidth)
       return column.paint === undefined ? text : column.paint(text, row)
     }),
   )
@@ -43,8 +47,12 @@ function fitWidths<Row>(
   columns: readonly Column<Row>[],
   width: number | null,
 ): readonly number[] {
+  if (width === null)
+    return natural.map((each, index) =>
+      columns[index]?.isFlexible === true ? Math.min(each, PADDED_WIDTH_MAX) : each,
+    )
   const total = natural.reduce((sum, each) => sum + each, GAP.length * (natural.length - 1))
-  if (width === null || total <= width) return natural
+  if (total <= width) return natural
   let excess = total - width
   return natural.map((each, index) => {
     if (columns[index]?.isFlexible !== true) return each
