@@ -84,10 +84,12 @@ work_on() {
   while kill -0 "$worker" 2> /dev/null; do sleep 0.2; done
   wait "$worker" 2> /dev/null
   code=$? worker=''
-  if [ $code = 0 ]; then verb=complete body=$(jq -ce '{outputs: .}' "$dir/out" 2> /dev/null) || verb=''
+  if [ $code = 0 ]; then
+    verb=complete body=$(jq -cs 'select(length == 1) | {outputs: .[0]}' "$dir/out" 2> /dev/null)
+    [ "$body" ] || verb=''
   elif [ "$stopping" ] || [ -e "$dir/lost" ]; then verb=release body='{}'
   else verb=fail body=$(tail -c 2000 "$dir/err" | jq -Rsc --arg code $code '{detail: "exit code \($code): \(.)"}'); fi
-  [ "$verb" ] || { verb=fail body='{"reason": "result_invalid", "detail": "the program printed no JSON"}'; }
+  [ "$verb" ] || { verb=fail body='{"reason": "result_invalid", "detail": "the program printed no JSON, or more than one value"}'; }
   send "runs/$run/$verb" "$(jq -c ". + {epoch: $epoch}" <<< "$body")" "$run-$verb"
   echo "$key: $status $verb"
   # The outputs were refused, too large perhaps: say so, or the ticket stays held until the lease ends.
