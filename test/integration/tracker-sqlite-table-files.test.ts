@@ -115,6 +115,23 @@ describe.each(JOURNALS)('with journal_mode = %s', (journal) => {
     await owner.end()
   })
 
+  test('P10: nothing is read again when nothing was written since, while the owner has it open, too', async () => {
+    const database = await make(ONE_TICKET, { journal })
+    await startForeign(database.path, 'hold')
+    const tracker = database.track()
+    const look = async (revision: string) =>
+      await tracker.fetchByStates({ states: ['pending'], unlessRevision: revision }, signal())
+    const first = await waitFor('a revision', async () => {
+      const page = await look('')
+      return page.kind === 'page' && page.revision !== null ? page.revision : undefined
+    })
+    expect(await look(first)).toEqual({ kind: 'unchanged' })
+    await fetch(tracker)
+    expect(await look(first)).toEqual({ kind: 'unchanged' })
+    database.owner((owner) => owner.exec(`update tickets set title = 'Other'`))
+    expect(await look(first)).toMatchObject({ kind: 'page', tickets: [{ title: 'Other' }] })
+  })
+
   test('what a program left that died while it wrote is left alone by a check, and rolled back by a fetch', async () => {
     const database = await make(
       `${ONE_TICKET} with recursive n(i) as (select 1 union all select i + 1 from n where i < 3000)

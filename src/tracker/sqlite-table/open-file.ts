@@ -1,5 +1,5 @@
 /** Opens the file of another program for one call. In the thread only: everything here blocks. */
-import { accessSync, constants, realpathSync, statSync } from 'node:fs'
+import { accessSync, type BigIntStats, constants, realpathSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
@@ -211,12 +211,15 @@ export function readRevision(path: string, now: number): string | null {
   const main = statSync(path, { bigint: true, throwIfNoEntry: false })
   if (main === undefined) return null
   const log = statSync(`${realpathSync(path)}-wal`, { bigint: true, throwIfNoEntry: false })
-  const parts = [main, ...(log === undefined ? [] : [log])]
   const settledMs = BigInt(now - SETTLED_MS)
-  if (parts.some(({ mtimeMs, ctimeMs }) => mtimeMs > settledMs || ctimeMs > settledMs)) return null
-  return parts
-    .map(({ dev, ino, size, mtimeNs, ctimeNs }) => [dev, ino, size, mtimeNs, ctimeNs].join(':'))
-    .join('/')
+  const files = log === undefined ? [main] : [main, log]
+  if (main.ctimeMs > settledMs || files.some(({ mtimeMs }) => mtimeMs > settledMs)) return null
+  // Opened by root, SQLite gives the log to the file's owner again: that changes its `ctime`, and nothing else.
+  return [main.ctimeNs, ...files.map(toState)].join('/')
+}
+
+function toState({ dev, ino, size, mtimeNs }: BigIntStats): string {
+  return [dev, ino, size, mtimeNs].join(':')
 }
 
 /** Longer than the step of any file system's clock */
