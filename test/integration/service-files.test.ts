@@ -205,6 +205,31 @@ test('install may be repeated, refuses to replace what it did not write, and doe
   expect((await readdir(output)).sort()).toEqual(['swarm.conf', 'swarm.service'])
 })
 
+test('installed again, as after an update, a service keeps what was chosen for it', async () => {
+  const { service, unit, home } = await prepare()
+  await service('install', '--user', 'builder', '--writable', '/srv/git', '--state-dir', join(home, 'other'))
+  const text = await readFile(unit, 'utf8')
+  expect((await service('install')).stdout).toContain(`kept ${unit}\n`)
+  expect(await readFile(unit, 'utf8')).toBe(text)
+  await service('install', '--writable', '/srv/code')
+  const changed = await readFile(unit, 'utf8')
+  expect(changed).toContain('ReadWritePaths="-/srv/code"')
+  expect(changed).not.toContain('/srv/git')
+  expect(changed).toContain('User=builder')
+})
+
+test('the service may write where the files of its trackers lie', async () => {
+  const tracker = (file: string) =>
+    `{ kind: sqlite-table, file: ${file}, project: WEB, workflow: echo-chain }`
+  const { service, unit } = await prepare(
+    `trackers:\n  a: ${tracker('/srv/platform/a.db')}\n  b: ${tracker('/srv/platform/b.db')}\n  c: ${tracker('/c.db')}\n`,
+  )
+  await service('install', '--writable', '/srv/git')
+  const paths = (await readFile(unit, 'utf8')).match(/^ReadWritePaths="-.*$/gm)
+  expect(paths).toEqual(['ReadWritePaths="-/srv/git"', 'ReadWritePaths="-/srv/platform"'])
+  expect((await service('install')).stdout).toContain(`kept ${unit}\n`)
+})
+
 test('a masked unit is not replaced', async () => {
   const { service, unit, output } = await prepare()
   await mkdir(output)

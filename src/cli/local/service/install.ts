@@ -53,7 +53,8 @@ export function configure(command: Command, act: Act): void {
     .option('--force', 'replace files that were changed, or that swarm did not write')
     .addHelpText(
       'after',
-      '\nMay be repeated: what is as it should be is left alone. Starts nothing; it says how.',
+      '\nMay be repeated: what is as it should be is left alone, and options that are not given stay as they were' +
+        '\ninstalled. Starts nothing; it says how.',
     )
     .action(
       act<Options>(async (context, _args, options) => {
@@ -83,7 +84,7 @@ export function configure(command: Command, act: Act): void {
 }
 
 async function toServiceOptions(context: CliContext, options: Options): Promise<ServiceOptions> {
-  const { places, globals } = context
+  const { environment, places, globals } = context
   const manager = parseManager(options.manager)
   if (manager === 'pm2' && (options.user !== undefined || options.writable !== undefined)) {
     throw new CliError(
@@ -92,13 +93,25 @@ async function toServiceOptions(context: CliContext, options: Options): Promise<
     )
   }
   const absolute = (path: string) => toAbsolutePath(path, places.workingDirectory, places)
+  const earlier = await findEarlierOptions(context, manager, options.output)
+  const isConfigNamed = globals.config !== undefined || Boolean(environment.SWARM_CONFIG)
   return {
     manager,
-    user: manager === 'pm2' ? null : parseUserName(options.user ?? DEFAULT_USER),
-    configPath: await findConfigPath(context),
-    stateDir: globals.stateDir === undefined ? null : absolute(globals.stateDir),
-    writable: (options.writable ?? []).map(absolute),
+    user: manager === 'pm2' ? null : parseUserName(options.user ?? earlier?.user ?? DEFAULT_USER),
+    configPath: earlier === undefined || isConfigNamed ? await findConfigPath(context) : earlier.configPath,
+    stateDir: globals.stateDir === undefined ? (earlier?.stateDir ?? null) : absolute(globals.stateDir),
+    writable: options.writable?.map(absolute) ?? earlier?.writable ?? [],
   }
+}
+
+/** What was chosen before holds until something else is: an update repeats the command, not its options. */
+async function findEarlierOptions(
+  context: CliContext,
+  manager: ServicePlan['manager'],
+  output: string | undefined,
+): Promise<ServiceOptions | undefined> {
+  const [first] = await readFiles(await findPlace(context, manager, output))
+  return first?.found.kind === 'written' ? first.found.options : undefined
 }
 
 function print(

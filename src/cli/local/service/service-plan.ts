@@ -74,6 +74,7 @@ export async function planService(context: CliContext, options: ServiceOptions):
     ...options,
     nodePath: process.execPath,
     programPath: PROGRAM,
+    writable: [...new Set([...options.writable, ...listTrackerFolders(config)])],
     stateDir: config.stateDir,
     environmentFile: join(dirname(options.configPath), 'swarm.env'),
     watchdogMs: toWatchdogMs(config),
@@ -87,6 +88,11 @@ export async function planService(context: CliContext, options: ServiceOptions):
   // No way of writing makes systemd take such a program.
   if (plan.manager === 'systemd' && /["'\\]/.test(nodePath)) refusePath(nodePath, 'a quote or backslash')
   return plan
+}
+
+/** Where rows of trackers are taken and written back: SQLite keeps its journal beside the file. */
+function listTrackerFolders({ trackers }: Config): readonly string[] {
+  return trackers.map(({ path }) => dirname(path)).filter((folder) => folder !== '/')
 }
 
 /** The file that the daemon of the service is to read: the one that is read here and now. */
