@@ -48,10 +48,15 @@ export function toAskedMs(error: unknown): number {
   return error instanceof ApiError ? Math.min(error.retryAfterMs ?? 0, ASKED_MAX_MS) : 0
 }
 
-/** A broken connection shows as a plain error of the platform; what our parser refuses does not heal. */
+/**
+ * A broken connection shows as a plain error of the platform. What is no JSON comes from something in between, which
+ * goes away; what has another shape comes from another version, which does not heal.
+ */
 export function isWorthAnotherTry(error: unknown): boolean {
   if (error instanceof ApiError) return RETRY_STATUSES.includes(error.status)
-  if (error instanceof ConnectionError) return error.code !== 'answer_invalid'
+  if (error instanceof ConnectionError) {
+    return error.code !== 'answer_invalid' || error.cause instanceof SyntaxError
+  }
   return true
 }
 

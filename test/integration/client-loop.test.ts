@@ -263,9 +263,8 @@ describe('waiting for work', () => {
       await waitFor('two heartbeats', async () => (beats.length > 1 || signal.aborted ? true : undefined))
       return { aborted: signal.aborted }
     })
-    await vi.waitFor(() => expect(beats.length).toBeGreaterThan(1), 20_000)
-    vi.useRealTimers()
-    await loop.ended
+    // The work itself looks at the wrong clock: it is set right when the work is over.
+    await loop.ended.finally(() => vi.useRealTimers())
     expect((await get(key)).outputs).toEqual({ aborted: false })
   })
 })
