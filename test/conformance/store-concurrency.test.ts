@@ -260,7 +260,7 @@ for (const { name, open } of CONCURRENT) {
       }
     })
 
-    test('P9: what happens to a mirrored ticket while another process begins to tell its tracker is told too', async () => {
+    test('P1: what happens to a mirrored ticket while another process begins to tell its tracker is told too', async () => {
       const [mirrored] = await a.write.mirrorTickets({
         tracker: 'legacy',
         projectId: project.id,
