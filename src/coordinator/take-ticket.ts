@@ -7,6 +7,7 @@ import { untilRecorded } from '../engine/until-recorded.ts'
 import { toFailure } from '../engine/write-back-ticket.ts'
 import type { Logger } from '../platform/log.ts'
 import type { Claim, RunOutcome, Store } from '../store/contract.ts'
+import { LeaseLostError } from '../store/errors.ts'
 import { type TakeResult, TrackerError } from '../tracker/contract.ts'
 
 export type TakeDeps = {
@@ -53,6 +54,7 @@ export async function takeTicket(
     // One that was begun there is told once the tracker is back; the others were never ours.
     return await write.fail(ref?.standing === 'ours' ? 'tracker_failed' : 'tracker_refused', detail)
   }
+  await assertHeld(deps.store, proof)
   const lastWord = ref.standing === 'ours' ? ref.word : null
   const limit = AbortSignal.timeout(TAKE_TIMEOUT_MS)
   let result: TakeResult
@@ -76,6 +78,16 @@ export async function takeTicket(
       // Whether that means anything is for the mirror to say, which looks more than once.
       return await write.wait('gone_from_tracker', `it is not in tracker ${tracker.name} at the moment`)
   }
+}
+
+/**
+ * After the reference was read: a process that was frozen may have read what others wrote since, and would take a
+ * ticket that they have ended. What changes after this look, the tracker's own comparison sees.
+ */
+async function assertHeld({ read }: Store, { runId, holder, epoch }: LeaseProof): Promise<void> {
+  const run = await read.findRun(runId)
+  const isHeld = run?.status === 'running' && run.lease.holder === holder && run.lease.epoch === epoch
+  if (!isHeld) throw new LeaseLostError(runId, epoch)
 }
 
 const BY_CHARS_MAX = 200
