@@ -1,6 +1,6 @@
 /**
  * Random operations against a small model: after each one, every promise about the state as a whole must hold.
- * A failure prints its seed; run again with SWARM_TEST_SEED=<seed>.
+ * A failure prints its seed; the same again: `SWARM_SEED=<seed> npx vitest run --project integration <this file>`.
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -13,7 +13,7 @@ import type { Store } from '../../src/store/contract.ts'
 import { StoreError } from '../../src/store/errors.ts'
 import { PINS, STORES, type TestStore, toNewInstance } from '../support/store.ts'
 
-const SEED = Number(process.env.SWARM_TEST_SEED ?? Date.now() % 2 ** 31)
+const SEED = Number(process.env.SWARM_SEED ?? Date.now() % 2 ** 31)
 const OPERATIONS = [
   'create',
   'create',
