@@ -102,7 +102,9 @@ export async function checkTracker(
     return { ...check, problems: [noteUnrouted(config), ...check.problems] }
   } catch (error) {
     if (!(error instanceof TrackerError)) throw error
-    const { message: problem, fix } = error
+    const { fix } = error
+    // Who asked knows of which tracker.
+    const problem = error.message.replace(`tracker ${config.name}: `, '')
     return {
       isUsable: false,
       mapping: [],

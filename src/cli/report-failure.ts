@@ -45,13 +45,25 @@ export function toFailure(error: unknown, environment: Environment): Failure {
     return { exitCode: EXIT.failed, code: 'directory_not_private', message: error.message, hint }
   }
   if (isSystemError(error)) {
-    return { exitCode: EXIT.failed, code: 'system_error', message: toSystemMessage(error), hint: undefined }
+    const isForbidden = error.code === 'EACCES' || error.code === 'EPERM'
+    const hint = isForbidden ? 'become the user who owns it, or name another place' : undefined
+    return { exitCode: EXIT.failed, code: 'system_error', message: toSystemMessage(error), hint }
   }
   return mistake(error.stack ?? error.message)
 }
 
+/** What was tried, for the calls whose names say it */
+const VERBS: Readonly<Record<string, string>> = {
+  open: 'cannot open',
+  mkdir: 'cannot make',
+  scandir: 'cannot list',
+  unlink: 'cannot remove',
+  stat: 'cannot look at',
+}
+
 function toSystemMessage(error: NodeJS.ErrnoException): string {
-  const subject = error.path ?? error.syscall ?? ''
+  const { path, syscall = '' } = error
+  const subject = path === undefined ? syscall : [VERBS[syscall] ?? '', path].join(' ').trim()
   return [subject, describeSystemError(error)].filter((word) => word !== '').join(': ')
 }
 

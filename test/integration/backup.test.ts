@@ -89,6 +89,7 @@ test('P13: a backup in mid-work, restored elsewhere, has every acknowledged tick
   const elsewhere = await makeTestDirectory()
   const state = join(elsewhere, 'state')
   const restored = await runCli(['--state-dir', state, 'restore', backup], {})
+  expect(restored.stderr).toContain(`start it with: swarm up --detach --state-dir ${state}\n`)
   expect(restored.code, restored.stderr).toBe(0)
   expect(restored.stdout).toContain(`${state} is as it was at`)
   const mirror = join(

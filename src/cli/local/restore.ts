@@ -37,7 +37,8 @@ export function configure(command: Command, act: Act): void {
               output.line(
                 `${stateDir} is as it was at ${createdAt}: ${fileCount} files, events up to ${lastEventSeq}`,
               )
-              output.message('start it with: swarm up')
+              const place = globals.stateDir === undefined ? '' : ` --state-dir ${stateDir}`
+              output.message(`start it with: swarm up --detach${place}`)
             },
           })
         } catch (error) {
