@@ -3,6 +3,7 @@
  * A seed that fails is printed with the command that repeats it to the last turn.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { LIFE_WRITES } from '../support/simulation/life-writes.ts'
 import { MUTANTS } from '../support/simulation/mutants.ts'
 import { openSimulatedDatabase, type SimulatedDatabase } from '../support/simulation/simulated-store.ts'
 import { type SimulationReport, simulate } from '../support/simulation/simulation.ts'
@@ -64,7 +65,7 @@ if (ONLY !== undefined) {
         `${reports.length} simulations, ${hours} h of simulated time, ${total('writeCount')} writes, ` +
           `${killed} processes killed at ${crashes.size} places, ${total('freezeCount')} frozen`,
       )
-      const places = ENGINE_WRITES.flatMap((name) => [`before ${name}`, `after ${name}`])
+      const places = LIFE_WRITES.flatMap((name) => [`before ${name}`, `after ${name}`])
       expect(places.filter((place) => !crashes.has(place))).toEqual([])
     })
   })
@@ -97,31 +98,6 @@ if (ONLY !== undefined) {
     })
   })
 }
-
-/** What coordinators write in the life of a ticket. */
-const ENGINE_WRITES = [
-  'claimNext',
-  'translateRun',
-  'recordTake',
-  'createStepInstances',
-  'startAttempt',
-  'createSandboxEntry',
-  'createToken',
-  'advanceAttempt',
-  'markSandbox',
-  'succeedAttempt',
-  'failAttempt',
-  'openWait',
-  'parkRun',
-  'finishRun',
-  'renewLeases',
-  'expireLeases',
-  'expireWaits',
-  'claimEffects',
-  'completeEffect',
-  'failEffect',
-  'reclaimSendingEffects',
-] as const
 
 function describeBroken({ seed, violation }: SimulationReport): string {
   return `seed ${seed}: ${violation}\n  again: SWARM_SEED=${seed} npx vitest run --project integration test/integration/simulation.test.ts`

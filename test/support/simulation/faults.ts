@@ -12,10 +12,17 @@ export type FaultRates = {
   readonly wakeUp: number
   /** Longest way to the store and back, `ms` */
   readonly delayMaxMs: number
+  /** A write around which much goes wrong in this simulation, and what; most writes are rare */
+  readonly aim: Aim
 }
 
+export type Aim = { readonly write: keyof StoreWriter; readonly fault: 'before' | 'after' | 'freeze' }
+
+/** That the fault that is aimed at happens, each time */
+const AIM = 0.4
+
 /** Beyond a lease, so that somebody else has the work when the frozen process goes on, `ms` */
-const LONG_MS = [5_000, 8_000] as const
+const LONG_MS = [2_500, 4_500] as const
 
 /** What goes wrong in one simulation, drawn from its seed; after `stop` nothing does. */
 export class Faults {
@@ -50,25 +57,38 @@ export class Faults {
 
   /** Whether the process ends `before` this write or `after` it; it may be frozen between deciding and writing. */
   onWrite(process: Process, name: keyof StoreWriter): 'before' | 'after' | undefined {
-    if (!this.#canHit(process) || !this.#random.chance(this.#rates.crash)) return undefined
-    const when = this.#random.chance(0.5) ? 'before' : 'after'
+    if (!this.#canHit(process)) return undefined
+    const { aim, crash } = this.#rates
+    const byChance = this.#random.chance(0.5) ? 'before' : 'after'
+    const aimedAt = aim.write === name && aim.fault !== 'freeze' ? aim.fault : undefined
+    const isHit = aimedAt !== undefined && this.#random.chance(AIM)
+    if (!isHit && !this.#random.chance(crash)) return undefined
+    const when = isHit ? aimedAt : byChance
     const what = `${when} ${name}`
     this.crashes.set(what, (this.crashes.get(what) ?? 0) + 1)
     this.#trace(`crash ${process.name} ${what}`)
     return when
   }
 
-  /** Time that a message of the process takes. The process may be frozen while it is under way. */
-  delayMs(process: Process): number {
-    if (this.#canHit(process) && this.#random.chance(this.#rates.freeze)) {
-      const ms = this.#random.chance(0.4)
-        ? this.#random.integer(100, 4_000)
-        : this.#random.integer(...LONG_MS)
-      process.frozenUntil = this.#time.now + ms
-      this.freezeCount++
-      this.#trace(`freeze ${process.name} ${ms}`)
+  /**
+   * Time that a message of the process takes. The process may be frozen while it is under way.
+   * @param write the write that is about to be made, if it is that
+   */
+  delayMs(process: Process, write?: keyof StoreWriter): number {
+    if (this.#canHit(process)) {
+      const { aim, freeze } = this.#rates
+      const isAimedAt = aim.fault === 'freeze' && aim.write === write && this.#random.chance(AIM)
+      if (isAimedAt || this.#random.chance(freeze)) this.#freeze(process, isAimedAt)
     }
     return this.#random.integer(0, this.#rates.delayMaxMs)
+  }
+
+  #freeze(process: Process, isAimedAt: boolean): void {
+    const isLong = isAimedAt || this.#random.chance(0.6)
+    const ms = isLong ? this.#random.integer(...LONG_MS) : this.#random.integer(50, 2_000)
+    process.frozenUntil = this.#time.now + ms
+    this.freezeCount++
+    this.#trace(`freeze ${process.name} ${ms}`)
   }
 
   isReadLate(): boolean {

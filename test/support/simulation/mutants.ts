@@ -1,5 +1,6 @@
 /** Ways to break the fences: each is the store or a host without one of the conditions that keep two holders apart. */
 import type { StoreWriter } from '../../../src/store/contract.ts'
+import type { Aim } from './faults.ts'
 import type { Row, Sql } from './simulated-store.ts'
 import type { Process } from './virtual-time.ts'
 
@@ -12,6 +13,8 @@ export type Mutant = {
   alter?(write: AlteredWrite): Promise<object | undefined>
   /** What the first coordinator's clock is ahead of the others, `ms` */
   readonly skewMs?: number
+  /** Where to look for it, so that few seeds find it out; without it many do */
+  readonly aim?: Aim
 }
 
 type AlteredWrite = {
@@ -56,7 +59,11 @@ export const MUTANTS: readonly Mutant[] = [
     'endStepInstance',
     'openWait',
   ]),
-  unfenced('a run is finished under any epoch', ['finishRun']),
+  // Whoever takes such a run over finishes it at once: it takes a second one that is frozen at the same place.
+  {
+    ...unfenced('a run is finished under any epoch', ['finishRun']),
+    aim: { write: 'finishRun', fault: 'freeze' },
+  },
   {
     name: 'an effect that is being sent is given to a second sender',
     async alter({ name, sql }) {

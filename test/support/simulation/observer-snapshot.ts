@@ -41,7 +41,8 @@ export type Snapshot = {
   readonly dependencies: readonly { readonly ticket_id: string; readonly depends_on_id: string }[]
   readonly runs: ReadonlyMap<string, RunRow>
   readonly steps: ReadonlyMap<string, StepRow>
-  readonly runningAttempts: readonly { readonly step_instance_id: string }[]
+  /** One for each attempt that is running */
+  readonly runningStepIds: readonly string[]
   /** Runs that wait for something */
   readonly waitingRunIds: ReadonlySet<string>
   /** In the order of the outbox */
@@ -49,29 +50,50 @@ export type Snapshot = {
   readonly events: { readonly count: number; readonly last: number }
 }
 
+const COLUMNS = {
+  tickets: ['id', 'key', 'status', 'reason', 'external_id'],
+  ticket_dependencies: ['ticket_id', 'depends_on_id'],
+  runs: [
+    'id',
+    'ticket_id',
+    'status',
+    'workflow',
+    'lease_holder',
+    'lease_expires_at',
+    'lease_epoch',
+    'parent_step_instance_id',
+  ],
+  steps: ['id', 'run_id', 'key', 'status', 'attempt_count'],
+  effects: ['id', 'key', 'kind', 'ticket_id', 'status', 'sender', 'finished_at'],
+} as const
+
+/** One statement: this is asked after every write. */
+const SNAPSHOT_SQL = `select ${[
+  ...Object.entries(COLUMNS).map(([table, columns]) => {
+    const row = columns.map((column) => `'${column}', ${column}`).join(', ')
+    const from = table === 'effects' ? '(select * from effects order by seq)' : table
+    return `(select json_group_array(json_object(${row})) from ${from}) as ${table}`
+  }),
+  `(select json_group_array(step_instance_id) from attempts where status = 'running') as attempts`,
+  '(select json_group_array(run_id) from waits where resolved_at is null) as waits',
+  '(select count(*) from events) as event_count',
+  '(select coalesce(max(seq) - min(seq) + 1, 0) from events) as event_last',
+].join(', ')}`
+
 export async function takeSnapshot(sql: Sql): Promise<Snapshot> {
+  const [row] = await sql(SNAPSHOT_SQL)
   // The columns are those of the types above.
-  const rows = async <T>(text: string) => (await sql(text)) as unknown as readonly T[]
-  const tickets = await rows<TicketRow>('select id, key, status, reason, external_id from tickets')
-  const runs = await rows<RunRow>(
-    `select id, ticket_id, status, workflow, lease_holder, lease_expires_at, lease_epoch, parent_step_instance_id
-     from runs`,
-  )
-  const steps = await rows<StepRow>('select id, run_id, key, status, attempt_count from steps')
-  const waits = await rows<{ run_id: string }>('select run_id from waits where resolved_at is null')
-  const [events] = await rows<Snapshot['events']>(
-    'select count(*) as count, coalesce(max(seq) - min(seq) + 1, 0) as last from events',
-  )
+  const list = <T>(name: string) => JSON.parse(String(row?.[name])) as readonly T[]
+  const byId = <T extends { readonly id: string }>(name: string) =>
+    new Map(list<T>(name).map((each) => [each.id, each]))
   return {
-    tickets: new Map(tickets.map((row) => [row.id, row])),
-    dependencies: await rows('select ticket_id, depends_on_id from ticket_dependencies'),
-    runs: new Map(runs.map((row) => [row.id, row])),
-    steps: new Map(steps.map((row) => [row.id, row])),
-    runningAttempts: await rows(`select step_instance_id from attempts where status = 'running'`),
-    waitingRunIds: new Set(waits.map(({ run_id }) => run_id)),
-    effects: await rows(
-      'select id, key, kind, ticket_id, status, sender, finished_at from effects order by seq',
-    ),
-    events: events ?? { count: 0, last: 0 },
+    tickets: byId<TicketRow>('tickets'),
+    dependencies: list('ticket_dependencies'),
+    runs: byId<RunRow>('runs'),
+    steps: byId<StepRow>('steps'),
+    runningStepIds: list<string>('attempts'),
+    waitingRunIds: new Set(list<string>('waits')),
+    effects: list('effects'),
+    events: { count: Number(row?.event_count), last: Number(row?.event_last) },
   }
 }

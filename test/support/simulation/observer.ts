@@ -246,9 +246,7 @@ function assertHeld(run: RunRow | undefined, holder: string, epoch: number, what
 
 function checkSteps(before: Snapshot, after: Snapshot): void {
   const running = new Map<string, number>()
-  for (const { step_instance_id } of after.runningAttempts) {
-    running.set(step_instance_id, (running.get(step_instance_id) ?? 0) + 1)
-  }
+  for (const id of after.runningStepIds) running.set(id, (running.get(id) ?? 0) + 1)
   for (const step of after.steps.values()) {
     const count = running.get(step.id) ?? 0
     if (count !== (step.status === 'running' ? 1 : 0)) {

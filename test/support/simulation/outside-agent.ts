@@ -4,9 +4,9 @@ import { StoreError } from '../../../src/store/errors.ts'
 import type { SeededRandom } from './seeded-random.ts'
 import type { Process, VirtualTime } from './virtual-time.ts'
 
-const LEASE_TTL_MS = 3_000
-const HEARTBEAT_MS = 900
-const POLL_MS = 1_500
+const LEASE_TTL_MS = 1_500
+const HEARTBEAT_MS = 450
+const POLL_MS = 1_000
 
 /** An outside agent: claims, keeps its lease, completes. Straight on the store, as the routes of the API do it. */
 export async function actAsOutsideAgent(deps: {

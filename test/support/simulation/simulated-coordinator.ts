@@ -11,10 +11,10 @@ import { SIMULATED_FOLDER } from './virtual-runtime.ts'
 import type { Process } from './virtual-time.ts'
 
 /** Short, so that a lease passes often: everything else is as long as in the product */
-export const LEASE_TTL_MS = 4_000
+export const LEASE_TTL_MS = 2_000
 const DEADMAN_MS = LEASE_TTL_MS * 0.6
-const POLL_INTERVAL_MS = 2_500
-const HAND_OFF_MS = 6_000
+const POLL_INTERVAL_MS = 1_500
+const HAND_OFF_MS = 3_000
 
 export type CoordinatorSeatDeps = {
   readonly process: Process

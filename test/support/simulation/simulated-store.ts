@@ -146,7 +146,7 @@ async function write(
 ): Promise<unknown> {
   const { database, time, faults, mutant } = deps
   if (process.isGone) return await NEVER
-  await time.pass(process, faults.delayMs(process))
+  await time.pass(process, faults.delayMs(process, name))
   const fault = faults.onWrite(process, name)
   if (fault === 'before') {
     process.kill()

@@ -20,7 +20,8 @@ import {
   type FakeBoard,
 } from '../../../src/tracker/fake/create-fake-tracker.ts'
 import { checkEnd, listUnsettled } from './check-end.ts'
-import { Faults } from './faults.ts'
+import { type FaultRates, Faults } from './faults.ts'
+import { LIFE_WRITES } from './life-writes.ts'
 import type { Mutant } from './mutants.ts'
 import { Observer, SKEW_MAX_MS, Violation } from './observer.ts'
 import { actAsOutsideAgent } from './outside-agent.ts'
@@ -47,10 +48,10 @@ export type SimulationReport = {
 }
 
 /** Time in which things go wrong, `ms` */
-const FAULTY_MS = 7_000
+const FAULTY_MS = 3_500
 /** Longest time after it until everything has come to rest, `ms` */
 const SETTLE_MS = 180_000
-const LOOK_MS = 400
+const LOOK_MS = 200
 const TRACE_LINE_COUNT_MAX = 2_000
 
 /** Runs one simulation from its seed to the rest at its end, or to the first promise that is broken. */
@@ -90,7 +91,12 @@ class Simulation {
     this.#random = random
     const trace = (line: string) => this.#trace(line)
     const time = this.#time
-    this.#faults = new Faults({ time, random, rates: drawRates(random), trace })
+    this.#faults = new Faults({
+      time,
+      random,
+      rates: { ...drawRates(random), ...(mutant?.aim && { aim: mutant.aim }) },
+      trace,
+    })
     this.#observer = new Observer({ sql: database.sql, time, trace })
     this.#people = new People({
       time,
@@ -160,7 +166,7 @@ class Simulation {
   }
 
   #set(): void {
-    const machineCount = this.#random.pick([1, 2, 2, 2, 2, 2, 3])
+    const machineCount = this.#random.pick([1, 2, 2, 2, 2, 2, 2, 3])
     for (let index = 0; index < machineCount; index++) {
       const machine = new SimulatedMachine(
         {
@@ -195,7 +201,7 @@ class Simulation {
     process.onGone(() => {
       if (this.#faults.isOver && number > 50) return
       if (!this.#faults.isOver && this.#random.chance(0.15)) machine.cutPower()
-      const afterMs = this.#random.pick([100, 800, 2_500, 7_000])
+      const afterMs = this.#random.pick([50, 200, 800, 2_500])
       this.#time.schedule(this.#world, afterMs, () => this.#startCoordinator({ ...seat, number: number + 1 }))
     })
     this.#begin(process, async () => {
@@ -215,7 +221,7 @@ class Simulation {
   /** Now and then a coordinator is restarted in good order. */
   async #stopPolitely(process: Process, coordinator: Coordinator): Promise<void> {
     if (!this.#random.chance(0.2)) return
-    await this.#time.pass(process, this.#random.integer(500, FAULTY_MS))
+    await this.#time.pass(process, this.#random.integer(200, FAULTY_MS))
     if (this.#faults.isOver) return
     this.#trace(`${process.name} is stopped`)
     await coordinator.stop(this.#random.pick(['drain', 'drain', 'now', 'wait']))
@@ -278,13 +284,15 @@ class Simulation {
       }
       this.#trace(`${process.name} ${what} at the tracker`)
       const answer = await work()
+      this.#trace(JSON.stringify(answer))
       await this.#time.pass(process, this.#faults.delayMs(process))
       return answer
     }
     return {
       ...tracker,
-      take: (input, signal) => call('takes', () => tracker.take(input, signal)),
-      writeBack: (input, signal) => call(`writes ${input.status}`, () => tracker.writeBack(input, signal)),
+      take: (input, signal) => call(`takes ${input.externalId}`, () => tracker.take(input, signal)),
+      writeBack: (input, signal) =>
+        call(`writes ${input.externalId} ${input.status}`, () => tracker.writeBack(input, signal)),
     }
   }
 
@@ -303,11 +311,12 @@ type Seat = {
   readonly number: number
 }
 
-function drawRates(random: SeededRandom) {
+function drawRates(random: SeededRandom): FaultRates {
   return {
     crash: random.pick([0, 0.01, 0.02, 0.03]),
     freeze: random.pick([0, 0.01, 0.02, 0.04]),
     wakeUp: random.pick([0, 0.1, 0.3]),
     delayMaxMs: random.pick([2, 10, 40]),
+    aim: { write: random.pick(LIFE_WRITES), fault: random.pick(['before', 'after', 'freeze']) },
   }
 }

@@ -1,4 +1,4 @@
-const RETRY = 'retry: { max: 2, backoff: 200ms, backoff-max: 1s }'
+const RETRY = 'retry: { max: 2, backoff: 100ms, backoff-max: 500ms }'
 
 /** Small workflows that use what the engine can do without a repository: steps, waits, timers, child runs. */
 export const WORKFLOWS: readonly { readonly name: string; readonly text: string }[] = [
@@ -26,8 +26,8 @@ steps:
     text: `name: side-by-side
 version: 1
 steps:
-  - { id: each, kind: run, for-each: [a, b, c], command: [each], ${RETRY} }
-  - { id: settle, kind: wait, for: 2s }
+  - { id: each, kind: run, for-each: [a, b], command: [each], ${RETRY} }
+  - { id: settle, kind: wait, for: 1500ms }
   - { id: end, kind: run, needs: [each, settle], command: [end], ${RETRY} }
 `,
   },
