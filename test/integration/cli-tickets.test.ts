@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { EXIT } from '../../src/cli/exit-codes.ts'
 import { type ApiServer, startApiServer } from '../support/api-server.ts'
 import { type CliOptions, makeDirectory, runCli } from './cli-process.ts'
@@ -200,8 +200,11 @@ describe('waiting', () => {
   test('`swarm run-ticket --wait` exits with 0 when it is done, and shows what happens as plain lines', async () => {
     const { key } = await createTicket()
     const { run, lease } = await server.owner.tickets.claim(key, { holder: 'me' })
-    const complete = () => server.owner.runs.complete(run.id, { holder: 'me', epoch: lease.epoch })
-    const result = await swarm(['run-ticket', key, '--wait', '--json'], finishSoon(complete))
+    const proof = { holder: 'me', epoch: lease.epoch }
+    const result = await swarm(
+      ['run-ticket', key, '--wait', '--json'],
+      finishWhenSeen(run.id, proof, () => server.owner.runs.complete(run.id, proof)),
+    )
     expect(result.code).toBe(EXIT.ok)
     expect(JSON.parse(result.stdout)).toMatchObject({ key, status: 'done' })
     expect(result.stderr).toContain('ticket.done')
@@ -211,9 +214,13 @@ describe('waiting', () => {
   test('it exits with 1 when it failed, and says why and what is next', async () => {
     const { key } = await createTicket()
     const { run, lease } = await server.owner.tickets.claim(key, { holder: 'me' })
-    const fail = () =>
-      server.owner.runs.fail(run.id, { holder: 'me', epoch: lease.epoch, detail: 'it broke', isFinal: true })
-    const { code, stdout, stderr } = await swarm(['run-ticket', key, '--wait'], finishSoon(fail))
+    const proof = { holder: 'me', epoch: lease.epoch }
+    const { code, stdout, stderr } = await swarm(
+      ['run-ticket', key, '--wait'],
+      finishWhenSeen(run.id, proof, () =>
+        server.owner.runs.fail(run.id, { ...proof, detail: 'it broke', isFinal: true }),
+      ),
+    )
     expect(code).toBe(EXIT.failed)
     expect(stdout).toContain(`${key} failed — agent failed: it broke`)
     expect(stderr).toContain(`swarm ticket retry ${key}`)
@@ -227,10 +234,24 @@ describe('waiting', () => {
   })
 })
 
-/** Acts while the command waits: it has the stream open long before. */
-function finishSoon(act: () => Promise<unknown>): CliOptions {
-  setTimeout(() => void act().catch(() => {}), 2_000)
-  return {}
+/** Tells of progress until the command shows some: from then on it sees everything. Then ends the run. */
+function finishWhenSeen(
+  runId: string,
+  proof: { holder: string; epoch: number },
+  finish: () => Promise<unknown>,
+): CliOptions {
+  const tell = () => server.owner.runs.progress(runId, { ...proof, message: 'under way' })
+  const telling = setInterval(() => void tell().catch(() => {}), 500)
+  onTestFinished(() => clearInterval(telling))
+  let isSeen = false
+  return {
+    onOutput: (_child, _stdout, stderr) => {
+      if (isSeen || !stderr.includes('under way')) return
+      isSeen = true
+      clearInterval(telling)
+      void finish().catch(() => {})
+    },
+  }
 }
 
 describe('streams', () => {
