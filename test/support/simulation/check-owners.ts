@@ -62,7 +62,8 @@ function isOwned(
     case 'done':
     case 'failed':
     case 'canceled':
-      return live.length === 0
+      // A child run that is driven elsewhere is asked to end, and ends with its sandboxes.
+      return live.every((run) => run.parent_step_instance_id !== null)
     default:
       return true
   }

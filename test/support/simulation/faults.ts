@@ -34,6 +34,8 @@ export class Faults {
   readonly crashes = new Map<string, number>()
   freezeCount = 0
   #isOver = false
+  /** Whether the write that is aimed at was hit */
+  #hasHit = false
 
   constructor(input: {
     time: VirtualTime
@@ -55,15 +57,18 @@ export class Faults {
     return this.#isOver
   }
 
-  /** Whether the process ends `before` this write or `after` it; it may be frozen between deciding and writing. */
+  /** Whether this write is aimed at and was not hit yet. That may be after all other faults have stopped. */
+  aimsAt(write: keyof StoreWriter): boolean {
+    return this.#rates.aim.write === write && !this.#hasHit
+  }
+
+  /** Whether the process ends `before` this write or `after` it. */
   onWrite(process: Process, name: keyof StoreWriter): 'before' | 'after' | undefined {
-    if (!this.#canHit(process)) return undefined
-    const { aim, crash } = this.#rates
+    const { fault } = this.#rates.aim
     const byChance = this.#random.chance(0.5) ? 'before' : 'after'
-    const aimedAt = aim.write === name && aim.fault !== 'freeze' ? aim.fault : undefined
-    const isHit = aimedAt !== undefined && this.#random.chance(AIM)
-    if (!isHit && !this.#random.chance(crash)) return undefined
-    const when = isHit ? aimedAt : byChance
+    const isHit = fault !== 'freeze' && this.#hitsAim(process, name)
+    if (!isHit && !(this.#canHit(process) && this.#random.chance(this.#rates.crash))) return undefined
+    const when = isHit ? fault : byChance
     const what = `${when} ${name}`
     this.crashes.set(what, (this.crashes.get(what) ?? 0) + 1)
     this.#trace(`crash ${process.name} ${what}`)
@@ -75,12 +80,17 @@ export class Faults {
    * @param write the write that is about to be made, if it is that
    */
   delayMs(process: Process, write?: keyof StoreWriter): number {
-    if (this.#canHit(process)) {
-      const { aim, freeze } = this.#rates
-      const isAimedAt = aim.fault === 'freeze' && aim.write === write && this.#random.chance(AIM)
-      if (isAimedAt || this.#random.chance(freeze)) this.#freeze(process, isAimedAt)
-    }
+    const { aim, freeze } = this.#rates
+    const isHit = aim.fault === 'freeze' && write !== undefined && this.#hitsAim(process, write)
+    if (isHit || (this.#canHit(process) && this.#random.chance(freeze))) this.#freeze(process, isHit)
     return this.#random.integer(0, this.#rates.delayMaxMs)
+  }
+
+  #hitsAim(process: Process, write: keyof StoreWriter): boolean {
+    if (!process.isFragile || this.#rates.aim.write !== write) return false
+    if ((this.#isOver && this.#hasHit) || !this.#random.chance(AIM)) return false
+    this.#hasHit = true
+    return true
   }
 
   #freeze(process: Process, isAimedAt: boolean): void {

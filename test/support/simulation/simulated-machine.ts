@@ -1,6 +1,8 @@
 /**
  * A machine with sandboxes, as a small model: a sandbox is alive from the moment in which its start is asked for until
  * it is stopped, vanishes, or its dead-man deadline passes, whatever becomes of the coordinator that started it.
+ * What is said to it is there at once. So a coordinator that is frozen in the instant between working out a dead-man
+ * deadline and saying it is not among what is simulated.
  */
 import type { SandboxId } from '../../../src/domain/id.ts'
 import {
@@ -216,23 +218,26 @@ export class SimulatedMachine {
   }
 
   #connect(sandbox: SimulatedSandbox, process: Process, call: (maxMs: number) => Promise<void>): Sandbox {
-    const mustLive = () => {
-      if (!sandbox.isAlive) throw new SandboxError('sandbox_lost', 'the sandbox is gone')
+    // What is said to a sandbox of the same machine is there at once, also when who said it is frozen then.
+    const mustBeThere = () => {
+      if (process.isGone || !sandbox.isAlive) throw new SandboxError('sandbox_lost', 'the sandbox is gone')
     }
     const unused = (what: string) => () => {
       throw new Error(`the simulation has no ${what}`)
     }
     const living = async (maxMs: number) => {
       await call(maxMs)
-      mustLive()
+      mustBeThere()
     }
     return {
       id: sandbox.id,
       driver: 'simulated',
       timings: {},
       exec: async ({ execId, timeoutMs }) => {
-        await living(5)
-        return sandbox.exec(execId, timeoutMs ?? 60_000)
+        mustBeThere()
+        const status = sandbox.exec(execId, timeoutMs ?? 60_000)
+        await call(5)
+        return status
       },
       findExec: async (execId) => {
         await living(5)
@@ -242,8 +247,9 @@ export class SimulatedMachine {
       attach: (execId, options = {}) => attach(sandbox, process, execId, options),
       putFile: async () => await living(5),
       renewDeadman: async (deadmanMs) => {
-        await living(3)
+        mustBeThere()
         sandbox.renew(deadmanMs)
+        await call(3)
       },
       stop: async () => {
         await call(20)

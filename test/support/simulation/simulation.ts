@@ -279,7 +279,8 @@ class Simulation {
     const tracker = createFakeTracker({ board: this.#board })
     const call = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
       await this.#time.pass(process, this.#faults.delayMs(process))
-      if (process.isFragile && !this.#faults.isOver && this.#random.chance(0.05)) {
+      const isAimedAt = what.startsWith('writes') && this.#faults.aimsAt('failEffect')
+      if ((isAimedAt || !this.#faults.isOver) && this.#random.chance(isAimedAt ? 0.5 : 0.1)) {
         throw new TrackerError('tracker_unavailable', 'it does not answer')
       }
       this.#trace(`${process.name} ${what} at the tracker`)
