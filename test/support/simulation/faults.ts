@@ -22,7 +22,7 @@ export type Aim = { readonly write: keyof StoreWriter; readonly fault: 'before' 
 const AIM = 0.4
 
 /** Beyond a lease, so that somebody else has the work when the frozen process goes on, `ms` */
-const LONG_MS = [2_500, 4_500] as const
+const LONG_MS = [2_500, 3_800] as const
 
 /** What goes wrong in one simulation, drawn from its seed; after `stop` nothing does. */
 export class Faults {

@@ -5,9 +5,8 @@ import type { FakeBoard } from '../../../src/tracker/fake/create-fake-tracker.ts
 import type { SeededRandom } from './seeded-random.ts'
 import { Process, type VirtualTime } from './virtual-time.ts'
 
-const TICKET_COUNT_MAX = 3
-const BEGIN_MS = 1_500
-const APPROVE_MS = 350
+const BEGIN_MS = 1_000
+const APPROVE_MS = 500
 
 /** People at work: they file tickets, cancel, retry, approve, and ask again when they get no answer. */
 export class People {
@@ -27,7 +26,7 @@ export class People {
 
   start(): void {
     const { random } = this.#deps
-    const count = random.integer(1, TICKET_COUNT_MAX)
+    const count = random.pick([1, 1, 1, 2, 2, 3])
     for (let index = 0; index < count; index++) this.#file(index, random.integer(0, BEGIN_MS))
     this.#approve()
   }

@@ -88,7 +88,7 @@ export class SimulatedSandbox {
     const exec = { pid: this.execs.size + 1, exit: undefined as ExecExit | undefined }
     this.execs.set(execId, exec)
     watcher.onExec(this)
-    const lengthMs = random.chance(0.3) ? random.integer(400, 2_000) : random.integer(10, 400)
+    const lengthMs = random.chance(0.3) ? random.integer(400, 1_500) : random.integer(10, 300)
     const code = goesWrong(0.08) ? 1 : 0
     const vanishes = goesWrong(0.04)
     time.schedule(this.#host, Math.min(lengthMs, timeoutMs), () => {

@@ -48,7 +48,7 @@ export type SimulationReport = {
 }
 
 /** Time in which things go wrong, `ms` */
-const FAULTY_MS = 3_500
+const FAULTY_MS = 2_800
 /** Longest time after it until everything has come to rest, `ms` */
 const SETTLE_MS = 180_000
 const LOOK_MS = 200
@@ -201,7 +201,7 @@ class Simulation {
     process.onGone(() => {
       if (this.#faults.isOver && number > 50) return
       if (!this.#faults.isOver && this.#random.chance(0.15)) machine.cutPower()
-      const afterMs = this.#random.pick([50, 200, 800, 2_500])
+      const afterMs = this.#random.pick([50, 200, 800, 1_500])
       this.#time.schedule(this.#world, afterMs, () => this.#startCoordinator({ ...seat, number: number + 1 }))
     })
     this.#begin(process, async () => {
