@@ -1,4 +1,5 @@
 import { toMark } from '../domain/external-ref.ts'
+import type { TicketId } from '../domain/id.ts'
 import type { Reason } from '../domain/reason.ts'
 import { type RetryPolicy, retryDelayMs } from '../domain/retry.ts'
 import type { LeaseProof } from '../domain/run.ts'
@@ -48,6 +49,11 @@ export async function takeTicket(
   if (ticket.tracker === null || isTaken) return { kind: 'taken' }
   const write = new TakeWriter(deps, claim, proof, signal)
   const tracker = deps.trackers.find(ticket.tracker)
+  // Before the reference is read: what is told meanwhile would be taken for somebody else's word.
+  if (run.workflowId === null && (await isBeingTold(deps.store, ticket.id))) {
+    const detail = `how it ended before is still being told to tracker ${ticket.tracker}`
+    return await write.wait('waiting_for_effect', detail)
+  }
   const ref = await deps.store.read.findExternalRef({ ticketId: ticket.id })
   if (tracker === undefined || ref === undefined) {
     const detail = `tracker ${ticket.tracker} is not configured: add it under "trackers" in the configuration`
@@ -78,6 +84,12 @@ export async function takeTicket(
       // Whether that means anything is for the mirror to say, which looks more than once.
       return await write.wait('gone_from_tracker', `it is not in tracker ${tracker.name} at the moment`)
   }
+}
+
+/** Whether an end of the ticket, before a person put it back, is not yet in its tracker. */
+async function isBeingTold({ read }: Store, ticketId: TicketId): Promise<boolean> {
+  const unsent = await read.listEffects({ ticketId, statuses: ['pending', 'sending'] })
+  return unsent.some(({ kind }) => kind === 'write_back_ticket')
 }
 
 /**

@@ -14,7 +14,7 @@ const ONLY = process.env.SWARM_SEED === undefined ? undefined : Number(process.e
 const COUNT = Number(process.env.SWARM_SEED_COUNT ?? 2_000)
 const BATCH_COUNT = 100
 /** Seeds within which each mutant is found out */
-const MUTANT_COUNT = 200
+const MUTANT_COUNT = 1_000
 /** Real time, generous: a machine may be busy. How long a simulation takes is no promise. */
 const TIMEOUT_MS = 600_000
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { takeTicket } from '../../src/coordinator/take-ticket.ts'
+import { writeBackTicket } from '../../src/engine/write-back-ticket.ts'
 import { createLogger } from '../../src/platform/log.ts'
 import { createFakeBoard, createFakeTracker } from '../../src/tracker/fake/create-fake-tracker.ts'
 import { claim, createTestProject, LEASE_TTL_MS, STORES } from '../support/store.ts'
@@ -18,9 +19,10 @@ const TICKET = {
   createdAt: null,
 }
 
-test('U9: a coordinator that comes back too late takes nothing in the tracker that others have ended since', async () => {
-  await using test_ = await (STORES[0] ?? expect.fail('no store')).open()
-  const { store, clock } = test_
+/** A mirrored ticket on a board, in a store of its own. */
+async function openScene() {
+  const test_ = await (STORES[0] ?? expect.fail('no store')).open()
+  const { store } = test_
   const board = createFakeBoard()
   board.put(TICKET)
   const tracker = createFakeTracker({ board })
@@ -34,7 +36,39 @@ test('U9: a coordinator that comes back too late takes nothing in the tracker th
     randomNumber: () => 0,
   }
   const { signal } = new AbortController()
+  return { ...test_, board, deps, signal, [Symbol.asyncDispose]: () => test_[Symbol.asyncDispose]() }
+}
 
+test('U5: a ticket that is put back while its end is being told there is taken once that is told', async () => {
+  await using scene = await openScene()
+  const { store, clock, board, deps, signal } = scene
+  const before = await claim(store, 'one')
+  await takeTicket(deps, before, before.proof, signal)
+  const { id: ticketId } = before.ticket
+  await store.write.cancelTicket({ ticketId, actor: 'ann' })
+  await store.write.finishRun({
+    ...before.proof,
+    outcome: { status: 'canceled', reason: 'canceled_by_person', detail: 'canceled' },
+  })
+  const [effect] = await store.write.claimEffects({ countMax: 1 })
+  if (effect === undefined) expect.fail('nothing is written back')
+  await store.write.retryTicket({ ticketId, actor: 'ann' })
+  const early = await claim(store, 'one')
+  expect(await takeTicket(deps, early, early.proof, signal)).toMatchObject({ kind: 'left' })
+  expect((await store.read.findTicket({ ticketId }))?.status).not.toBe('canceled')
+
+  const end = await writeBackTicket(deps, { ticketId }, signal)
+  if (end.kind !== 'done') expect.fail(end.detail)
+  await store.write.completeEffect({ effectId: effect.id, outcome: end.outcome })
+  clock.advance(60_000)
+  const again = await claim(store, 'one')
+  expect(await takeTicket(deps, again, again.proof, signal)).toEqual({ kind: 'taken' })
+  expect(board.find('T-1')?.word).toBe('in_progress')
+})
+
+test('U9: a coordinator that comes back too late takes nothing in the tracker that others have ended since', async () => {
+  await using scene = await openScene()
+  const { store, clock, board, deps, signal } = scene
   const late = await claim(store, 'frozen')
   clock.advance(LEASE_TTL_MS)
   await store.write.expireLeases({ runCountMax: 3, retryDelayMs: 0 })

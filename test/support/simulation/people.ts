@@ -40,9 +40,7 @@ export class People {
       this.#created.push(ticketId)
       this.#deps.onCreated(ticketId)
       if (random.chance(0.2)) this.#cancel(ticketId, random.integer(0, 2_000))
-      // NOTE: one of a tracker is not: a run that begins while the end of the one before is being told there can take
-      // its own coordinator's word for somebody else's.
-      if (!isTracked && random.chance(0.2)) this.#retry(ticketId, random.integer(2_000, 5_000))
+      if (random.chance(0.2)) this.#retry(ticketId, random.integer(2_000, 5_000))
     })
   }
 
