@@ -2,7 +2,6 @@ import { mkdtempSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { ConfigError } from '../config/config-error.ts'
 import { toFailure } from './report-failure.ts'
 
 test('what the system refused says what was tried, on what, and what to do', () => {
@@ -27,13 +26,9 @@ test('what the system refused says what was tried, on what, and what to do', () 
 })
 
 test('a configuration that may not be read is not to be corrected: there may be one of one’s own', () => {
-  const problem = {
-    where: '/etc/swarm/config.yaml',
-    message: 'cannot be read: permission denied',
-    hint: null,
-  }
-  expect(toFailure(new ConfigError('config_unreadable', [problem]), {}).hint).toContain('swarm init')
-  expect(toFailure(new ConfigError('config_invalid', [problem]), {}).hint).toContain('swarm config explain')
+  const problem = (code: string) => Object.assign(new Error('x'), { name: 'ConfigError', code })
+  expect(toFailure(problem('config_unreadable'), {}).hint).toContain('swarm init')
+  expect(toFailure(problem('config_invalid'), {}).hint).toContain('swarm config explain')
 })
 
 function caught(work: () => unknown): unknown {

@@ -177,7 +177,13 @@ for (const { name, open } of STORES) {
 
       test('U17: a run that has ended gets no token any more, also from a holder that comes too late', async () => {
         await succeed()
-        const input = { name: 'run', scopes: ['run'], expiresAt: null, secretHash: 'late', actor: 'c' } as const
+        const input = {
+          name: 'run',
+          scopes: ['run'],
+          expiresAt: null,
+          secretHash: 'late',
+          actor: 'c',
+        } as const
         const late = store.write.createToken({ ...input, runId: proof.runId })
         await expect(late).rejects.toMatchObject({ code: 'conflict' })
         expect(await store.read.findTokenByHash('late')).toBe(undefined)
