@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
+import type { Execute } from '../create-queries-on.ts'
 import { StoreError } from '../errors.ts'
-import type { Execute } from './queries.ts'
 
 export type ReadRequest = {
   readonly id: number
