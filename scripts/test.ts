@@ -30,6 +30,9 @@ const isReady = await installRequirements({
   home: homedir(),
   signal: AbortSignal.timeout(15 * 60_000),
   more: [
+    // The guides and an example agent use these two.
+    { program: 'curl', probe: ['curl', '--version'], packageName: 'curl' },
+    { program: 'jq', probe: ['jq', '--version'], packageName: 'jq' },
     // Checks the unit that `swarm service install` writes, and speaks for the daemon under it.
     { program: 'systemd-analyze', probe: ['systemd-analyze', '--version'], packageName: 'systemd' },
     { program: 'PostgreSQL', probe: [process.execPath, '-e', FIND_POSTGRES], packageName: 'postgresql' },
