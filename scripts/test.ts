@@ -33,6 +33,8 @@ const isReady = await installRequirements({
     // The guides and an example agent use these two.
     { program: 'curl', probe: ['curl', '--version'], packageName: 'curl' },
     { program: 'jq', probe: ['jq', '--version'], packageName: 'jq' },
+    // For an imported agent; a sandbox sees what lies in /usr.
+    { program: 'python3', probe: ['/usr/bin/python3', '--version'], packageName: 'python3' },
     // Checks the unit that `swarm service install` writes, and speaks for the daemon under it.
     { program: 'systemd-analyze', probe: ['systemd-analyze', '--version'], packageName: 'systemd' },
     { program: 'PostgreSQL', probe: [process.execPath, '-e', FIND_POSTGRES], packageName: 'postgresql' },
