@@ -12,7 +12,7 @@ import { Poller } from './poller.ts'
 import { Reconciler } from './reconciler.ts'
 import { Reporter } from './reporter.ts'
 import type { RouteRule } from './route-ticket.ts'
-import { type TakeEnd, takeTicket } from './take-ticket.ts'
+import { type TakeDeps, type TakeEnd, takeTicket } from './take-ticket.ts'
 import { TrackerMirror, type TrackerMirrorSettings } from './tracker-mirror.ts'
 import type { TrackerReport } from './tracker-report.ts'
 import { Translator } from './translator.ts'
@@ -53,6 +53,7 @@ export class Coordinator implements CoordinatorControl {
   readonly #reporter: Reporter
   readonly #reconciler: Reconciler
   readonly #mirrors: readonly TrackerMirror[]
+  readonly #take: TakeDeps
   readonly #eventLoop = new EventLoopMeter()
   #probe: ProbeSummary
   #isDraining = false
@@ -81,12 +82,13 @@ export class Coordinator implements CoordinatorControl {
       runRetry,
       logger,
     })
+    this.#take = { store, trackers: deps.trackers, logger, randomNumber: () => deps.random.number() }
     this.#executor = new Executor(
       {
         engine: this.#engine,
         translator: this.#translator,
         leases: this.#leases,
-        take: { store, trackers: deps.trackers, randomNumber: () => deps.random.number() },
+        take: this.#take,
         holder,
         logger,
       },
@@ -170,11 +172,9 @@ export class Coordinator implements CoordinatorControl {
   }
 
   async takeTicket(claim: Claim): Promise<TakeEnd> {
-    const { store, trackers, random, logger } = this.#deps
     const { run } = claim
     const proof = { runId: run.id, holder: run.lease.holder ?? '', epoch: run.lease.epoch }
-    const deps = { store, trackers, logger, randomNumber: () => random.number() }
-    return await takeTicket(deps, claim, proof, AbortSignal.timeout(TAKE_TIMEOUT_MS))
+    return await takeTicket(this.#take, claim, proof, AbortSignal.timeout(TAKE_TIMEOUT_MS))
   }
 
   /** Removes sandboxes that nobody drives, with all that belongs to them. */

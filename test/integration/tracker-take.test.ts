@@ -80,6 +80,21 @@ const waitForWord = async (word: string) =>
     return ticket?.word === word ? ticket : undefined
   })
 
+/** The row of the foreign table that most of these tests are about */
+const SEVEN = {
+  externalId: '7',
+  word: 'pending',
+  title: 'Seven',
+  body: '',
+  type: '',
+  labels: [],
+  priority: 3,
+  workflow: 'one',
+  agent: null,
+  inputs: {},
+  createdAt: null,
+}
+
 test('a ticket of a tracker is taken there, worked on here, and written back', async () => {
   const current = await begin()
   put()
@@ -185,21 +200,7 @@ test('a tracker that is not configured any more: its tickets fail and say what t
   const [mirrored] = await current.store.write.mirrorTickets({
     tracker: 'gone',
     projectId: current.project.id,
-    tickets: [
-      {
-        externalId: '7',
-        word: 'pending',
-        title: 'Seven',
-        body: '',
-        type: '',
-        labels: [],
-        priority: 3,
-        workflow: 'one',
-        agent: null,
-        inputs: {},
-        createdAt: null,
-      },
-    ],
+    tickets: [SEVEN],
     readAt: current.store.now(),
     actor: 'tracker:gone',
   })
@@ -415,21 +416,7 @@ async function leaveHalfDone(
   await store.write.mirrorTickets({
     tracker: 'legacy',
     projectId: project.id,
-    tickets: [
-      {
-        externalId: '7',
-        word: 'pending',
-        title: 'Seven',
-        body: '',
-        type: '',
-        labels: [],
-        priority: 3,
-        workflow: 'one',
-        agent: null,
-        inputs: {},
-        createdAt: null,
-      },
-    ],
+    tickets: [SEVEN],
     readAt: store.now(),
     actor: 'tracker:legacy',
   })
