@@ -201,7 +201,7 @@ test('P13: names of work go with their tickets; a commit that no pushed branch h
       runId,
       `${remote.commit}^{tree}`,
     )
-    await git(mirror, 'update-ref', `refs/swarm/${runId}/work/0/1`, commit)
+    await git(mirror, 'update-ref', `refs/swarm/${runId}/build/0/1`, commit)
     commits.set(runId, commit)
     if (runId === scenes[0].runId) {
       await git(mirror, 'update-ref', 'refs/remotes/origin/swarm/one', commit)
@@ -233,7 +233,7 @@ test('P13: names of work go with their tickets; a commit that no pushed branch h
   expect(await round(MONTH)).toMatchObject({ work: { deletedCount: 1, parkedCount: 1 }, problems: [] })
   expect(await refs(0)).toEqual([])
   const { runId } = scenes[1]
-  expect(await refs(1)).toEqual([`refs/parked/${runId}/work/0/1 ${commits.get(runId)}`])
+  expect(await refs(1)).toEqual([`refs/parked/${runId}/build/0/1 ${commits.get(runId)}`])
   expect((await round(MONTH)).work).toEqual({ deletedCount: 0, parkedCount: 0 })
 })
 
